@@ -1,0 +1,207 @@
+// Package account is the vocabulary of Postern: accounts, their records, and the
+// three outcomes of every decision.
+//
+// An account is the one directory entry that a search finds. Its key is ID
+// (entryUUID unless configured otherwise), never the name somebody typed. All
+// that Postern knows about it is a handful of sealed records in one holder
+// entry. Every credential of every kind is a Record; the record of kind State
+// names all others and is therefore the seal over them: what State does not
+// name is not believed, and what State names but is missing is damage.
+//
+// The package holds no I/O. A Store (package ldapstore) reads accounts and
+// applies edits; package login decides; package desk changes.
+package account
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/internal/policy"
+)
+
+// ID is the key of an account: entryUUID, or the configured id_attribute, in the
+// directory's own text form (binary values in lower-case hex).
+type ID string
+
+// Status says whether the directory lets the account be used at all.
+type Status uint8
+
+// The closed set of statuses. A lock that wrong binds caused stops binds only:
+// otherwise strangers could close somebody's mail (ATTACKS 8, 23).
+const (
+	Active     Status = iota
+	BindLocked        // locked by wrong binds: main password unusable, the rest goes on
+	Disabled          // by an administrator, or expired: nothing works
+)
+
+// Account is one directory entry as read, with its records still sealed.
+type Account struct {
+	ID     ID
+	DN     string // the user's entry: what a bind uses
+	Holder string // DN of the entry that holds the records
+	Name   string // canonical login name, from the entry
+	Domain string // lower case, from the entry, never from what was typed
+	Class  string // posternClass
+	Status Status
+	// Cause says what made Status other than Active, for logs.
+	Cause string
+	// Fields are attributes that the configuration asks to return to Dovecot,
+	// by Dovecot's field name.
+	Fields map[string]string
+	Policy policy.Layers
+	// State is the zero State when there is none yet; see StateErr.
+	State State
+	// StateRecord is the record that State came from; nil when none is stored.
+	StateRecord *Record
+	// HasHolder reports that the holder entry exists and carries the object class.
+	HasHolder bool
+
+	stateErr error
+	values   map[Kind][]Value
+	opener   Opener
+}
+
+// Value is a sealed record as the directory returned it. ID is the readable part
+// of its header; nothing else of it is trusted before it is opened.
+type Value struct {
+	ID     string
+	Stored []byte
+}
+
+// Opener opens a sealed value that belongs to this account and kind.
+type Opener interface {
+	Open(id ID, k Kind, stored []byte) (Record, error)
+}
+
+// ErrDamaged is wrapped by every error that means: stored data does not match
+// what Postern wrote. It leads to a denial and an alarm, never to "not enrolled".
+var ErrDamaged = errors.New("stored record is damaged")
+
+// ErrNoRecord says that the account has no record of that kind and id.
+var ErrNoRecord = errors.New("no such record")
+
+// Attach gives the account its sealed values and opens State, the only record
+// that every decision needs.
+func (a *Account) Attach(values map[Kind][]Value, o Opener) {
+	a.values, a.opener = values, o
+	a.State, a.StateRecord, a.stateErr = State{}, nil, nil
+	states := values[KindState]
+	if len(states) == 0 {
+		return
+	}
+	if len(states) > 1 {
+		a.stateErr = fmt.Errorf("%d State values: %w", len(states), ErrDamaged)
+		return
+	}
+	r, err := o.Open(a.ID, KindState, states[0].Stored)
+	if err == nil {
+		a.State, err = DecodeState(r.Body)
+	}
+	if err != nil {
+		a.stateErr = fmt.Errorf("State: %w", err)
+		return
+	}
+	a.StateRecord = &r
+}
+
+// Values returns the sealed values of one kind, in the directory's order.
+func (a *Account) Values(k Kind) []Value { return a.values[k] }
+
+// Record opens one record. It fails with ErrNoRecord if there is none, and with
+// ErrDamaged if it cannot be opened or is not named by State.
+func (a *Account) Record(k Kind, id string) (Record, error) {
+	i := slices.IndexFunc(a.values[k], func(v Value) bool { return v.ID == id })
+	if i < 0 {
+		return Record{}, fmt.Errorf("%s %q: %w", k, id, ErrNoRecord)
+	}
+	r, err := a.opener.Open(a.ID, k, a.values[k][i].Stored)
+	if err != nil {
+		return Record{}, fmt.Errorf("%s %q: %w", k, id, err)
+	}
+	if a.stateErr != nil {
+		return Record{}, a.stateErr
+	}
+	if !a.State.Has(k, id) {
+		return Record{}, fmt.Errorf("%s %q is not named by State: %w", k, id, ErrDamaged)
+	}
+	return r, nil
+}
+
+// Records opens all records of one kind. Damaged ones are left out and reported
+// in the error, so that a list can still be shown.
+func (a *Account) Records(k Kind) ([]Record, error) {
+	var (
+		list []Record
+		errs []error
+	)
+	for _, v := range a.values[k] {
+		r, err := a.Record(k, v.ID)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		list = append(list, r)
+	}
+	return list, errors.Join(errs...)
+}
+
+// Damage reports how the stored values differ from what State names; nil when
+// they match. It compares readable ids and opens nothing but State, so its cost
+// does not grow with cryptography.
+func (a *Account) Damage() error {
+	if a.stateErr != nil {
+		return a.stateErr
+	}
+	stored := 0
+	for _, k := range Kinds {
+		if k == KindState {
+			continue
+		}
+		for _, v := range a.values[k] {
+			stored++
+			if !a.State.Has(k, v.ID) {
+				return fmt.Errorf("%s %q is not named by State: %w", k, v.ID, ErrDamaged)
+			}
+		}
+	}
+	if stored != len(a.State.Members) {
+		return fmt.Errorf("State names %d records, %d are stored: %w", len(a.State.Members), stored, ErrDamaged)
+	}
+	return nil
+}
+
+// TwoFactor reports whether the main password alone must not open mail, by what
+// the account's own records say. Damage counts as enrolled: a record that cannot
+// be read never means "not enrolled" (ATTACKS 22).
+func (a *Account) TwoFactor() bool {
+	return a.Damage() != nil || a.State.Enrolled || a.State.MustEnrol
+}
+
+// Outcome is what every decision comes down to. The zero value is Unavailable, so
+// that a forgotten assignment neither lets in nor says "wrong password".
+type Outcome uint8
+
+// The three outcomes; they never mix.
+const (
+	Unavailable Outcome = iota
+	Denied
+	Granted
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Granted:
+		return "granted"
+	case Denied:
+		return "denied"
+	default:
+		return "unavailable"
+	}
+}
+
+// Live reports whether a record is usable at now: not revoked, not expired.
+func (r *Record) Live(now time.Time) bool {
+	return r.Ended.IsZero() && (r.Expires.IsZero() || now.Before(r.Expires))
+}
