@@ -1,0 +1,94 @@
+// Package effect is what follows a decision or a change: the audit line and the
+// metrics. Events come from two places only: the end of a decision in package
+// login, and the commit of a change in package desk.
+package effect
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"postern/internal/account"
+)
+
+// Action says what an event is about.
+type Action string
+
+// The closed set of actions.
+const (
+	Login              Action = "login"
+	Lookup             Action = "lookup"
+	Damage             Action = "damage" // stored data does not match what Postern wrote: an alarm
+	AppPasswordCreated Action = "app_password_created"
+	AppPasswordRevoked Action = "app_password_revoked"
+	TOTPAdded          Action = "totp_added"
+	TOTPRemoved        Action = "totp_removed"
+	TOTPCodeShown      Action = "totp_code_shown"
+	TwoFactorOn        Action = "two_factor_on"
+	TwoFactorOff       Action = "two_factor_off"
+	Reset              Action = "reset"
+	RevokedAll         Action = "revoked_all"
+)
+
+// Event is one audit line: a decision, or a change that was committed. It has no
+// field that could hold a secret.
+type Event struct {
+	Time       time.Time       `json:"time"`
+	Action     Action          `json:"action"`
+	Outcome    string          `json:"outcome"` // granted, denied, unavailable; done, refused for changes
+	Reason     string          `json:"reason,omitempty"`
+	User       string          `json:"user,omitempty"`    // canonical, or as typed when no entry was found
+	Account    account.ID      `json:"account,omitempty"` // key of the entry
+	Domain     string          `json:"domain,omitempty"`
+	Credential string          `json:"credential,omitempty"` // main, app:ID, totp:ID
+	Service    account.Service `json:"service,omitempty"`
+	Client     netip.Addr      `json:"client,omitzero"`
+	Peer       netip.Addr      `json:"peer,omitzero"`
+	Session    string          `json:"session,omitempty"` // Dovecot's session id
+	Mech       string          `json:"mech,omitempty"`
+	Door       string          `json:"door,omitempty"`
+	Agent      string          `json:"agent,omitempty"`
+	Actor      string          `json:"actor,omitempty"` // who made a change
+	Detail     string          `json:"detail,omitempty"`
+	Micros     int64           `json:"us,omitempty"` // duration in microseconds
+}
+
+// Recorder takes events. Record must not block on slow outputs for long, and
+// must not fail the caller.
+type Recorder interface{ Record(Event) }
+
+// Discard is a Recorder for callers without an audit trail, such as -check.
+type Discard struct{}
+
+// Record drops the event.
+func (Discard) Record(Event) {}
+
+const maxText = 256 // bytes of any one text field
+
+// Clean makes text from outside safe for a log line: valid UTF-8, no control or
+// invisible format characters, at most 256 bytes (ATTACKS 31).
+func Clean(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+		for len(s) > 0 && !utf8.ValidString(s[len(s)-1:]) && !utf8.RuneStart(s[len(s)-1]) {
+			s = s[:len(s)-1]
+		}
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// cleaned returns the event with every field that can come from outside made safe.
+func (e Event) cleaned() Event {
+	for _, p := range []*string{&e.User, &e.Session, &e.Mech, &e.Door, &e.Agent, &e.Actor, &e.Detail, &e.Reason} {
+		*p = Clean(*p)
+	}
+	e.Service = account.Service(Clean(string(e.Service)))
+	return e
+}
