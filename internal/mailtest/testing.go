@@ -15,3 +15,15 @@ func NewSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Cleanup(s.Stop)
 	return s
 }
+
+// NewDovecot is StartDovecot for a test, which it fails if Dovecot does not
+// start.
+func NewDovecot(t testing.TB, o DovecotOptions) *Dovecot {
+	t.Helper()
+	d, err := StartDovecot(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Stop)
+	return d
+}
