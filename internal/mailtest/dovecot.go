@@ -232,7 +232,8 @@ func (d *Dovecot) Doveadm(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Shutdown stops the server and keeps its files for Restart.
+// Shutdown stops the server in order, which takes a second, and keeps its files
+// for Restart.
 func (d *Dovecot) Shutdown() { d.proc.stop() }
 
 // Restart stops the server if it runs, and starts it on the same ports.
@@ -241,9 +242,9 @@ func (d *Dovecot) Restart(ctx context.Context) error {
 	return d.start(ctx)
 }
 
-// Stop ends the server and removes its files.
+// Stop ends the server at once and removes its files.
 func (d *Dovecot) Stop() {
-	d.Shutdown()
+	d.proc.kill()
 	d.ports.release()
 	if d.Dir != "" {
 		_ = os.RemoveAll(d.Dir)

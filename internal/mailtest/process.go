@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -21,31 +22,49 @@ const stopTimeout = 5 * time.Second
 // process is a server which runs in the foreground as our child, in a process
 // group of its own.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	log  *logBuffer
-	done chan struct{} // closed when the child has been waited for
-	err  error         // its exit, valid after done
+	name   string
+	cmd    *exec.Cmd
+	log    *logBuffer
+	pipe   *os.File      // the log pipe's writing end, closed once the child has it
+	done   chan struct{} // closed when the child has been waited for
+	logged chan struct{} // closed when nobody writes to the log any more
+	err    error         // its exit, valid after done
 }
 
 // startProcess starts cmd. death is the signal which the kernel sends it when
 // our process dies: SIGTERM for servers that have children of their own to end.
 func startProcess(name string, cmd *exec.Cmd, death syscall.Signal) (*process, error) {
-	p := &process{name: name, cmd: cmd, log: &logBuffer{}, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = p.log, p.log
+	p := &process{name: name, cmd: cmd, log: &logBuffer{}, done: make(chan struct{}), logged: make(chan struct{})}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
 	cmd.SysProcAttr.Pdeathsig = death
-	// A server's children may hold our pipe open after it has ended.
-	cmd.WaitDelay = time.Second
 	started := make(chan error, 1)
+	if err := p.pipeLog(); err != nil {
+		return nil, err
+	}
 	go p.run(started)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
+}
+
+// pipeLog copies what the child writes to the log. The pipe is not left to
+// os/exec, whose Wait would then wait for the child's children too.
+func (p *process) pipeLog() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	p.pipe, p.cmd.Stdout, p.cmd.Stderr = w, w, w
+	go func() {
+		defer close(p.logged)
+		_, _ = io.Copy(p.log, r)
+		_ = r.Close()
+	}()
+	return nil
 }
 
 // run starts the child and waits for it on one operating system thread, because
@@ -54,6 +73,7 @@ func (p *process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := p.cmd.Start()
+	_ = p.pipe.Close() // the child has its own
 	started <- err
 	if err != nil {
 		return
@@ -91,8 +111,15 @@ func (p *process) stop() {
 
 // kill ends the child and its group by SIGKILL.
 func (p *process) kill() {
+	if p == nil {
+		return
+	}
 	_ = syscall.Kill(-p.pid(), syscall.SIGKILL)
 	<-p.done
+	select {
+	case <-p.logged:
+	case <-time.After(time.Second): // somebody left the group and holds the pipe
+	}
 }
 
 // await polls ready until it answers nil, the child ends, or ctx does.
@@ -104,6 +131,7 @@ func (p *process) await(ctx context.Context, ready func() error) error {
 		}
 		select {
 		case <-p.done:
+			p.kill()
 			return fmt.Errorf("%s ended before it was ready (%v): %s", p.name, p.err, p.log.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready (%w): %w: %s", p.name, ctx.Err(), last, p.log.tail())

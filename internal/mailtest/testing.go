@@ -27,3 +27,15 @@ func NewDovecot(t testing.TB, o DovecotOptions) *Dovecot {
 	t.Cleanup(d.Stop)
 	return d
 }
+
+// NewPostfix is StartPostfix for a test, which it fails if Postfix does not
+// start.
+func NewPostfix(t testing.TB, o PostfixOptions) *Postfix {
+	t.Helper()
+	p, err := StartPostfix(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
