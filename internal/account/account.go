@@ -205,3 +205,8 @@ func (o Outcome) String() string {
 func (r *Record) Live(now time.Time) bool {
 	return r.Ended.IsZero() && (r.Expires.IsZero() || now.Before(r.Expires))
 }
+
+// HasApp reports whether the account has an app password with that id, live or not.
+func (a *Account) HasApp(id string) bool {
+	return slices.ContainsFunc(a.values[KindApp], func(v Value) bool { return v.ID == id })
+}

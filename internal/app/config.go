@@ -1,0 +1,137 @@
+// Package app reads the one configuration file, /etc/postern/postern.toml, and
+// builds from it what the programs are made of.
+//
+// The configuration is strict: unknown and mis-cased keys, values of the wrong
+// type and values out of range are all reported, every problem at once with file
+// and key, and no program starts with any of them. It holds no secrets, only the
+// names of files (or systemd credentials) that do.
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"postern/internal/effect"
+	"postern/internal/policy"
+)
+
+// DefaultPath is where the configuration lives unless -config says otherwise.
+const DefaultPath = "/etc/postern/postern.toml"
+
+// Config is the whole configuration. The doc tags are the comments of the
+// reference file that Reference prints, the values of Default its values.
+type Config struct {
+	Directory    Directory       `toml:"directory" doc:"The LDAP directory: where accounts are found and where Postern keeps its records."`
+	Keys         Keys            `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
+	Policyserver Policyserver    `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
+	Login        Login           `toml:"login" doc:"What decides a login."`
+	Policy       policy.Settings `toml:"policy" doc:"Default policy of the site. An account's own posternPolicy (JSON, same keys) overrides it field by field."`
+	Audit        Audit           `toml:"audit" doc:"One JSON line per decision and per change."`
+	Privacy      Privacy         `toml:"privacy" doc:"What is written down about users."`
+
+	path string
+}
+
+// Directory configures package ldapstore.
+type Directory struct {
+	ReadURIs         []string `toml:"read_uris" doc:"Servers to read from, tried in order: ldap://, ldaps:// or ldapi:// (path percent-encoded)."`
+	WriteURI         string   `toml:"write_uri" doc:"The one server to write to: the provider, not a consumer. Empty: the first of read_uris."`
+	AllowPlaintext   bool     `toml:"allow_plaintext" doc:"Permit ldap:// without StartTLS to other hosts than this one: passwords cross the network readably."`
+	StartTLS         bool     `toml:"starttls" doc:"Upgrade ldap:// connections by StartTLS (RFC 4511 section 4.14); refused means unavailable, never plain text."`
+	CAFile           string   `toml:"ca_file" doc:"PEM file of the authorities to trust instead of the system's."`
+	BindDN           string   `toml:"bind_dn" doc:"Postern's own entry. Leave empty with sasl_external."`
+	BindPasswordFile string   `toml:"bind_password_file" doc:"File with its password (mode 0600 or 0640), or credential:NAME."`
+	SASLExternal     bool     `toml:"sasl_external" doc:"Bind by SASL EXTERNAL over ldapi:// instead (olcAuthzRegexp maps the system user): no password at all."`
+	Base             string   `toml:"base" doc:"Where users are searched, with their subtree."`
+	UserFilter       string   `toml:"user_filter" doc:"Finds one user: %u is the name as typed, %n its part before the @, %d the part behind it, all escaped."`
+	IDAttribute      string   `toml:"id_attribute" doc:"The account's key: never reused and not writable by users. entryUUID, objectGUID, nsUniqueId, ipaUniqueID."`
+	LoginAttribute   string   `toml:"login_attribute" doc:"The account's own mail address; its domain is the account's domain."`
+	StatusFilter     string   `toml:"status_filter" doc:"An additional filter that matches disabled accounts. nsAccountLock, shadowExpire, pwdAccountLockedTime and userAccountControl are always honoured."`
+	Layout           string   `toml:"layout" doc:"\"entry\": records in the user's entry; \"subtree\": in entries of Postern's own below postern_base (AD, read-only directories)."`
+	PosternBase      string   `toml:"postern_base" doc:"Postern's own subtree: key-check values, and the records with layout \"subtree\"."`
+	Timeout          Duration `toml:"timeout" doc:"For each operation."`
+	PoolSize         int      `toml:"pool_size" doc:"Connections to each server at most."`
+}
+
+// Keys says where the key files are.
+type Keys struct {
+	Directory string `toml:"directory" doc:"Holds door.key (policyserver, webhook, posternctl) and factor.key (webhook, posternctl only)."`
+}
+
+// Policyserver configures the daemon.
+type Policyserver struct {
+	Socket      string   `toml:"socket" doc:"Unix socket of /verify, for checkpassword and for Lua on Dovecot 2.4. Empty: none. systemd may pass it in instead."`
+	SocketUsers []string `toml:"socket_users" doc:"Who may ask on the socket, by user name or number: the users that Dovecot's auth and auth-worker processes run as."`
+	Listen      string   `toml:"listen" doc:"TCP address of /verify, /metrics, /livez, /readyz, for Lua on Dovecot 2.3. Empty: none."`
+	APIKeyFile  string   `toml:"api_key_file" doc:"File with the key that callers over TCP send as X-API-Key, or credential:NAME."`
+	MaxConns    int      `toml:"max_connections" doc:"Connections at once, on each listener."`
+}
+
+// Login configures package login.
+type Login struct {
+	MainPassword string            `toml:"main_password" doc:"\"bind\": the directory checks main passwords. \"next\": for accounts without a second factor the site's own passdb, after Postern's, does (Lua door only)."`
+	UnknownUser  string            `toml:"unknown_user" doc:"\"deny\" names that no entry answers to, or leave them to the site's own passdb: \"next\" (Lua door only)."`
+	ReturnUser   bool              `toml:"return_user" doc:"Tell Dovecot the account's own address as the user name. This moves mailboxes of people who log in by another name."`
+	Fields       map[string]string `toml:"fields" doc:"Fields for Dovecot and the attributes they come from, such as userdb_home = \"homeDirectory\"."`
+	Deadline     Duration          `toml:"deadline" doc:"For one decision. Doors wait 5 s."`
+	DenialTime   Duration          `toml:"denial_time" doc:"Every denial takes a multiple of this, so that unknown names and wrong passwords take equally long. Longer than one bind."`
+	MaxBinds     int               `toml:"max_binds" doc:"Main passwords checked at once. App passwords do not wait for them."`
+}
+
+// Audit configures the audit log.
+type Audit struct {
+	File string `toml:"file" doc:"Empty: standard error, which is the journal under systemd. SIGHUP reopens it."`
+}
+
+// Privacy configures what is written down.
+type Privacy struct {
+	Address effect.AddressPrivacy `toml:"address" doc:"Client addresses in the audit log: \"full\", \"prefix\" (/24, IPv6 /48) or \"none\"."`
+}
+
+// Duration is a time.Duration written as a string with its unit: a bare number
+// would mean nanoseconds, and is an error.
+type Duration time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration; write it like \"2s\" or \"500ms\"", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Default returns the configuration that holds where the file says nothing.
+func Default() Config {
+	builtin := policy.Builtin().Settings
+	return Config{
+		Directory: Directory{
+			ReadURIs:       []string{"ldapi:///"},
+			UserFilter:     "(&(objectClass=inetOrgPerson)(mail=%u))",
+			IDAttribute:    "entryUUID",
+			LoginAttribute: "mail",
+			Layout:         "entry",
+			Timeout:        Duration(2 * time.Second),
+			PoolSize:       32,
+		},
+		Keys: Keys{Directory: "/etc/postern/keys"},
+		Policyserver: Policyserver{
+			Socket:      "/run/postern/verify.sock",
+			SocketUsers: []string{"root", "dovecot"},
+			MaxConns:    1024,
+		},
+		Login: Login{
+			MainPassword: "bind",
+			UnknownUser:  "deny",
+			Deadline:     Duration(4 * time.Second),
+			DenialTime:   Duration(50 * time.Millisecond),
+			MaxBinds:     8,
+		},
+		Policy:  builtin,
+		Privacy: Privacy{Address: effect.AddressFull},
+	}
+}

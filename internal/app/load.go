@@ -1,0 +1,103 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+const maxConfig = 1 << 20
+
+// Load reads and checks the configuration file. The error names every problem,
+// one a line, each with file and key.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path) //nolint:gosec // the administrator names it
+	if err != nil {
+		return nil, fmt.Errorf("%w; name another file with -config", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxConfig {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxConfig)
+	}
+	return Parse(path, data)
+}
+
+// Parse is Load for data at hand; path is for messages.
+func Parse(path string, data []byte) (*Config, error) {
+	cfg := Default()
+	cfg.path = path
+	md, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, explain(err))
+	}
+	problems := keyProblems(md.Keys())
+	problems = append(problems, cfg.problems()...)
+	if len(problems) == 0 {
+		return &cfg, nil
+	}
+	for i, p := range problems {
+		problems[i] = fmt.Errorf("%s: %w", path, p)
+	}
+	return nil, errors.Join(problems...)
+}
+
+// explain adds the line to what the TOML library says.
+func explain(err error) error {
+	var p toml.ParseError
+	if errors.As(err, &p) {
+		return fmt.Errorf("line %d: %s: %w", p.Position.Line, p.LastKey, errors.New(p.Message))
+	}
+	return err
+}
+
+// keyProblems finds unknown and mis-cased keys. The library matches keys without
+// case: "uri" and then "Uri" would silently override each other.
+func keyProblems(keys []toml.Key) []error {
+	known := make(map[string]bool)
+	free := make(map[string]bool) // tables with keys of the administrator's choosing
+	collect(reflect.TypeFor[Config](), "", known, free)
+	byFold := make(map[string]string)
+	for k := range known {
+		byFold[strings.ToLower(k)] = k
+	}
+	var problems []error
+	for _, k := range keys {
+		name := k.String()
+		switch {
+		case known[name] || len(k) > 1 && free[k[:len(k)-1].String()]:
+		case byFold[strings.ToLower(name)] != "":
+			problems = append(problems, fmt.Errorf("%s: write it %s", name, byFold[strings.ToLower(name)]))
+		default:
+			problems = append(problems, fmt.Errorf("%s: there is no such setting; see: posternctl config reference", name))
+		}
+	}
+	return problems
+}
+
+func collect(t reflect.Type, prefix string, known, free map[string]bool) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("toml")
+		if tag == "" {
+			continue
+		}
+		name := prefix + tag
+		known[name] = true
+		switch {
+		case f.Type.Kind() == reflect.Struct:
+			collect(f.Type, name+".", known, free)
+		case f.Type.Kind() == reflect.Map:
+			free[name] = true
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/login"
+	"postern/internal/policy"
+	"postern/internal/seal"
+	"postern/internal/secretfile"
+	"postern/ldapstore"
+)
+
+// storeConfig is the part of the configuration that package ldapstore needs,
+// without the password.
+func (c *Config) storeConfig() ldapstore.Config {
+	d := c.Directory
+	write := d.WriteURI
+	if write == "" && len(d.ReadURIs) > 0 {
+		write = d.ReadURIs[0]
+	}
+	return ldapstore.Config{
+		ReadURIs: d.ReadURIs, WriteURI: write, StartTLS: d.StartTLS, CAFile: d.CAFile, Plaintext: d.AllowPlaintext,
+		BindDN: d.BindDN, SASLExternal: d.SASLExternal,
+		Base: d.Base, UserFilter: d.UserFilter, StatusFilter: d.StatusFilter,
+		IDAttribute: d.IDAttribute, LoginAttribute: d.LoginAttribute,
+		Layout: d.Layout, PosternBase: d.PosternBase,
+		Timeout: time.Duration(d.Timeout), PoolSize: d.PoolSize,
+		Fields:        c.Login.Fields,
+		DefaultPolicy: policy.Layer{Origin: "default", Settings: c.Policy},
+	}
+}
+
+// KeyPath is the key file of a role.
+func (c *Config) KeyPath(role string) string {
+	return filepath.Join(c.Keys.Directory, role+".key")
+}
+
+// OpenRing reads the key files of the roles. A missing one is an error: a program
+// without its key could only misread.
+func (c *Config) OpenRing(roles ...string) (*seal.Ring, error) {
+	files := make(map[string][]byte)
+	for _, role := range roles {
+		data, err := secretfile.Read(c.KeyPath(role))
+		if err != nil {
+			return nil, fmt.Errorf("key of role %s: %w; make it with: posternctl keys new, or copy it from another host", role, err)
+		}
+		files[role] = data
+	}
+	return seal.NewRing(files)
+}
+
+// OpenStore opens the directory with the keys of the roles. It connects to
+// nothing yet: the directory may come up later.
+func (c *Config) OpenStore(roles ...string) (*ldapstore.Store, *seal.Ring, error) {
+	ring, err := c.OpenRing(roles...)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := c.storeConfig()
+	if !cfg.SASLExternal {
+		password, err := secretfile.ReadLine(c.Directory.BindPasswordFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("directory.bind_password_file: %w", err)
+		}
+		cfg.BindPassword = account.NewSecret(password)
+	}
+	store, err := ldapstore.Open(cfg, ring)
+	return store, ring, err
+}
+
+// OpenAudit opens the audit log; failed hears about lines that could not be written.
+func (c *Config) OpenAudit(failed func(error)) (*effect.Audit, error) {
+	return effect.OpenAudit(c.Audit.File, c.Privacy.Address, failed)
+}
+
+// APIKey reads the key that callers over TCP must send.
+func (c *Config) APIKey() (account.Secret, error) {
+	key, err := secretfile.ReadLine(c.Policyserver.APIKeyFile)
+	if err != nil {
+		return account.Secret{}, fmt.Errorf("policyserver.api_key_file: %w", err)
+	}
+	if len(key) < 16 {
+		return account.Secret{}, fmt.Errorf("policyserver.api_key_file: %s: the key must have at least 16 characters; make one with: openssl rand -hex 24", c.Policyserver.APIKeyFile)
+	}
+	return account.NewSecret(key), nil
+}
+
+// LoginSettings are the site's choices for package login.
+func (c *Config) LoginSettings() login.Settings {
+	l := c.Login
+	return login.Settings{
+		MainElsewhere:    l.MainPassword == "next",
+		UnknownElsewhere: l.UnknownUser == "next",
+		Deadline:         time.Duration(l.Deadline),
+		DenialTime:       time.Duration(l.DenialTime),
+		MaxBinds:         l.MaxBinds,
+	}
+}
+
+// FieldNames lists the configured reply fields in a fixed order.
+func (c *Config) FieldNames() []string { return slices.Sorted(maps.Keys(c.Login.Fields)) }
+
+// Path is the file the configuration was read from.
+func (c *Config) Path() string { return c.path }

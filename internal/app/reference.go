@@ -1,0 +1,84 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Reference returns the commented reference configuration. It is made from the
+// Config type and Default, so it cannot be stale; it is itself a valid start: what
+// a site must fill in stands uncommented.
+func Reference() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Postern's configuration. Every setting stands here with its default; the lines\n" +
+		"# without a comment sign are what a site must fill in. Unknown keys are errors.\n" +
+		"# Check with: policyserver -check -config FILE\n")
+	def := Default()
+	v := reflect.ValueOf(def)
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Tag.Get("toml") != "" {
+			section(&b, f, v.Field(i))
+		}
+	}
+	return b.Bytes()
+}
+
+// examples are the settings without a usable default.
+var examples = map[string]any{
+	"directory.bind_dn":            "cn=postern,ou=services,dc=example,dc=test",
+	"directory.bind_password_file": "/etc/postern/ldap.password",
+	"directory.base":               "dc=example,dc=test",
+	"directory.postern_base":       "ou=postern,dc=example,dc=test",
+}
+
+func section(b *bytes.Buffer, f reflect.StructField, v reflect.Value) {
+	name := f.Tag.Get("toml")
+	fmt.Fprintf(b, "\n# %s\n[%s]\n", f.Tag.Get("doc"), name)
+	for i := range v.NumField() {
+		setting(b, name, v.Type().Field(i), v.Field(i))
+	}
+}
+
+func setting(b *bytes.Buffer, table string, f reflect.StructField, v reflect.Value) {
+	key := f.Tag.Get("toml")
+	if key == "" {
+		return
+	}
+	doc := f.Tag.Get("doc")
+	if doc == "" {
+		doc = policyDocs[key]
+	}
+	if doc != "" {
+		fmt.Fprintf(b, "# %s\n", doc)
+	}
+	if example, ok := examples[table+"."+key]; ok {
+		fmt.Fprintf(b, "%s = %s\n", key, tomlValue(reflect.ValueOf(example)))
+		return
+	}
+	fmt.Fprintf(b, "#%s = %s\n", key, tomlValue(v))
+}
+
+// policyDocs documents package policy's settings, whose type has no room for them.
+var policyDocs = map[string]string{
+	"twofactor":        "off, optional, or mandatory: then no main password opens mail, enrolled or not.",
+	"app_passwords":    "Whether app passwords are accepted. Without them, users with 2FA reach mail by webmail only.",
+	"app_password_max": "App passwords in use at once, for each account.",
+}
+
+func tomlValue(v reflect.Value) string {
+	for v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() == reflect.Map {
+		return "{}"
+	}
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(map[string]any{"v": v.Interface()}); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(strings.TrimPrefix(b.String(), "v = "))
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/effect"
+)
+
+// replyFields are the fields that an attribute's value may be given to Dovecot as.
+// The list is closed: "user", "password", "nopassword" or "allow_nets" from a
+// directory entry could change what a login means.
+var replyFields = []string{
+	"userdb_uid", "userdb_gid", "userdb_home", "userdb_mail", "userdb_quota_rule",
+	"userdb_quota_storage_size", "userdb_namespace", "host",
+}
+
+// problems lists what is wrong with values, each with its key.
+func (c *Config) problems() []error {
+	var ps problemList
+	ps.oneOf("login.main_password", c.Login.MainPassword, "bind", "next")
+	ps.oneOf("login.unknown_user", c.Login.UnknownUser, "deny", "next")
+	ps.oneOf("privacy.address", string(c.Privacy.Address),
+		string(effect.AddressFull), string(effect.AddressPrefix), string(effect.AddressNone))
+	ps.between("login.deadline", c.Login.Deadline, 100*time.Millisecond, 30*time.Second)
+	ps.between("login.denial_time", c.Login.DenialTime, 0, 5*time.Second)
+	ps.count("login.max_binds", c.Login.MaxBinds)
+	ps.count("policyserver.max_connections", c.Policyserver.MaxConns)
+	for key, attribute := range c.Login.Fields {
+		if !slices.Contains(replyFields, key) {
+			ps.add("login.fields.%s: Dovecot can be given only %s", key, strings.Join(replyFields, ", "))
+		}
+		if attribute == "" {
+			ps.add("login.fields.%s: name the attribute", key)
+		}
+	}
+	c.listeners(&ps)
+	ps.absolute("keys.directory", c.Keys.Directory)
+	if c.Audit.File != "" {
+		ps.absolute("audit.file", c.Audit.File)
+	}
+	ps.join("policy", c.Policy.Validate())
+	// Its problems carry the directory's keys already.
+	ps.join("", c.storeConfig().Validate())
+	if !c.Directory.SASLExternal && c.Directory.BindPasswordFile == "" {
+		ps.add("directory.bind_password_file: name the file with the password of bind_dn, or set sasl_external")
+	}
+	return ps
+}
+
+func (c *Config) listeners(ps *problemList) {
+	p := c.Policyserver
+	if p.Socket != "" {
+		ps.absolute("policyserver.socket", p.Socket)
+		if len(p.Socket) > 107 { // sun_path, unix(7)
+			ps.add("policyserver.socket: the path is longer than 107 bytes")
+		}
+	}
+	if p.Listen == "" {
+		return
+	}
+	if _, _, err := net.SplitHostPort(p.Listen); err != nil {
+		ps.add("policyserver.listen: %q is not host:port", p.Listen)
+	}
+	if p.APIKeyFile == "" {
+		ps.add("policyserver.api_key_file: needed with policyserver.listen: anybody could ask otherwise")
+	}
+}
+
+type problemList []error
+
+func (ps *problemList) add(format string, args ...any) {
+	*ps = append(*ps, fmt.Errorf(format, args...))
+}
+
+func (ps *problemList) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		ps.add("%s: must be one of %q, not %q", key, allowed, value)
+	}
+}
+
+func (ps *problemList) between(key string, d Duration, low, high time.Duration) {
+	if v := time.Duration(d); v < low || v > high {
+		ps.add("%s: must be from %v to %v, not %v", key, low, high, v)
+	}
+}
+
+func (ps *problemList) count(key string, n int) {
+	if n < 1 || n > 1<<16 {
+		ps.add("%s: must be from 1 to 65536, not %d", key, n)
+	}
+}
+
+func (ps *problemList) absolute(key, path string) {
+	if !filepath.IsAbs(path) {
+		ps.add("%s: %q is not an absolute path", key, path)
+	}
+}
+
+// join adds each of a joined error's parts.
+func (ps *problemList) join(key string, err error) {
+	if err == nil {
+		return
+	}
+	var many interface{ Unwrap() []error }
+	parts := []error{err}
+	if errors.As(err, &many) {
+		parts = many.Unwrap()
+	}
+	for _, part := range parts {
+		if key != "" {
+			part = fmt.Errorf("%s.%w", key, part)
+		}
+		*ps = append(*ps, part)
+	}
+}

@@ -1,0 +1,217 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/factor"
+	"postern/internal/policy"
+)
+
+// Prover makes and checks keyed proofs; package seal's Ring is one.
+type Prover interface {
+	// MAC returns a keyed proof over parts for one purpose.
+	MAC(role, purpose string, parts ...string) ([]byte, error)
+	// Verify reports whether sum is such a proof.
+	Verify(sum []byte, role, purpose string, parts ...string) bool
+}
+
+// Gate decides. It is safe for concurrent use; Close ends its background work.
+type Gate struct {
+	store    account.Store
+	prover   Prover
+	recorder effect.Recorder
+	settings Settings
+	now      func() time.Time
+	binds    chan struct{}
+	touches  *toucher
+}
+
+// New returns a Gate. now is the clock, time.Now outside tests.
+func New(store account.Store, prover Prover, recorder effect.Recorder, settings Settings, now func() time.Time) *Gate {
+	g := &Gate{store: store, prover: prover, recorder: recorder, settings: settings, now: now}
+	g.binds = make(chan struct{}, max(1, settings.MaxBinds))
+	g.touches = newToucher(store, now)
+	return g
+}
+
+// Close waits for pending last-use updates until ctx ends.
+func (g *Gate) Close(ctx context.Context) { g.touches.close(ctx) }
+
+// maxName is the longest user name looked up: local part, @ and domain of RFC 5321
+// section 4.5.3.1.
+const maxName = 64 + 1 + 255
+
+// Mail decides one login at a mail door.
+func (g *Gate) Mail(ctx context.Context, a Attempt) Decision {
+	start := g.now()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, g.settings.Deadline)
+	defer cancel()
+	d := g.mail(ctx, &a)
+	if d.Outcome == account.Granted {
+		g.granted(&a, &d)
+	}
+	g.record(effect.Login, &a, &d, effect.Event{Time: start, Micros: time.Since(began).Microseconds()})
+	if d.Outcome == account.Denied && d.Reason != Elsewhere {
+		pad(began, g.settings.DenialTime)
+	}
+	return d
+}
+
+// Lookup answers a door that asks about an account without a password (LMTP,
+// doveadm, a proxy). It never checks one, and Granted means only: it exists.
+func (g *Gate) Lookup(ctx context.Context, a Attempt) Decision {
+	start := g.now()
+	ctx, cancel := context.WithTimeout(ctx, g.settings.Deadline)
+	defer cancel()
+	d := g.lookup(ctx, &a)
+	g.record(effect.Lookup, &a, &d, effect.Event{Time: start})
+	return d
+}
+
+func (g *Gate) lookup(ctx context.Context, a *Attempt) Decision {
+	if reason := refuseName(a); reason != "" {
+		return denied(reason)
+	}
+	acct, err := g.store.Find(ctx, a.User)
+	if err != nil {
+		return g.notFound(err)
+	}
+	if g.settings.MainElsewhere {
+		return Decision{Outcome: account.Denied, Reason: Elsewhere, Account: acct}
+	}
+	return Decision{Outcome: account.Granted, Account: acct}
+}
+
+// mail is the decision itself. The order matters: what needs no directory comes
+// first, and nothing about an account is told before its credential was right.
+func (g *Gate) mail(ctx context.Context, a *Attempt) Decision {
+	if reason := refuseName(a); reason != "" {
+		return denied(reason)
+	}
+	if a.Password.Empty() {
+		return denied(EmptyPassword)
+	}
+	p := factor.Classify(a.Password)
+	acct, err := g.store.Find(ctx, a.User)
+	if err != nil {
+		d := g.notFound(err)
+		if d.Reason == Elsewhere && p.Shape != factor.Main {
+			d.Reason = UnknownUser // an app password never travels on to another passdb
+		}
+		return d
+	}
+	d := g.check(ctx, a, acct, p)
+	d.Account = acct
+	return d
+}
+
+// check decides for an account that was found.
+func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p factor.Presented) Decision {
+	if acct.Status == account.Disabled {
+		return denied(AccountDisabled)
+	}
+	eff, err := acct.Policy.Resolve()
+	if err != nil {
+		return unavailable(PolicyUnreadable)
+	}
+	var d Decision
+	switch {
+	case p.Shape == factor.App:
+		d = g.appPassword(a, acct, p, eff)
+	case p.Shape == factor.Ticket:
+		d = denied(BadTicket)
+	case p.Shape == factor.NearMiss, factor.LooksLikeOwn(a.Password, acct.HasApp):
+		d = denied(NearMiss)
+	default:
+		d = g.mainPassword(ctx, a, acct, eff)
+	}
+	d.Policy = eff
+	return d
+}
+
+// mainPassword checks the main password. With 2FA on, a right one is still
+// refused; it is checked all the same, so that the owner can be told why.
+func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Account, eff policy.Effective) Decision {
+	twoFactor := acct.TwoFactor() || eff.TwoFactor == policy.Mandatory
+	if g.settings.MainElsewhere {
+		if twoFactor {
+			return denied(AppPasswordRequired)
+		}
+		return denied(Elsewhere)
+	}
+	if acct.Status == account.BindLocked {
+		return denied(BindLocked)
+	}
+	d := g.bind(ctx, a, acct)
+	if d.Outcome == account.Granted && twoFactor {
+		d.Outcome, d.Reason = account.Denied, AppPasswordRequired
+	}
+	d.Credential = "main"
+	return d
+}
+
+// bind asks the directory, within the limit on binds: one slow password hash must
+// not starve the logins that need none (ATTACKS 41).
+func (g *Gate) bind(ctx context.Context, a *Attempt, acct *account.Account) Decision {
+	select {
+	case g.binds <- struct{}{}:
+		defer func() { <-g.binds }()
+	case <-ctx.Done():
+		return unavailable(Busy)
+	}
+	switch err := g.store.Bind(ctx, acct, a.Password); {
+	case err == nil:
+		return Decision{Outcome: account.Granted}
+	case errors.Is(err, account.ErrWrong):
+		return denied(WrongPassword)
+	default:
+		return unavailable(DirectoryDown)
+	}
+}
+
+// notFound maps the errors of Store.Find.
+func (g *Gate) notFound(err error) Decision {
+	switch {
+	case errors.Is(err, account.ErrUnknown) && g.settings.UnknownElsewhere:
+		return denied(Elsewhere)
+	case errors.Is(err, account.ErrUnknown):
+		return denied(UnknownUser)
+	case errors.Is(err, account.ErrAmbiguous):
+		return denied(AmbiguousUser)
+	case errors.Is(err, account.ErrDamaged):
+		return denied(Damaged)
+	default:
+		return unavailable(DirectoryDown)
+	}
+}
+
+func denied(r Reason) Decision      { return Decision{Outcome: account.Denied, Reason: r} }
+func unavailable(r Reason) Decision { return Decision{Outcome: account.Unavailable, Reason: r} }
+
+// refuseName refuses what must not even be looked up.
+func refuseName(a *Attempt) Reason {
+	switch {
+	case a.User == "" || len(a.User) > maxName || !utf8.ValidString(a.User) ||
+		strings.ContainsFunc(a.User, unicode.IsControl):
+		return BadName
+	case a.Master != "":
+		return Impersonation
+	}
+	return ""
+}
+
+// pad waits until a whole multiple of grain has passed since began.
+func pad(began time.Time, grain time.Duration) {
+	if grain <= 0 {
+		return
+	}
+	time.Sleep(grain - time.Since(began)%grain)
+}

@@ -1,0 +1,104 @@
+// Package login makes every sign-in decision. Doors (checkpassword, the Lua
+// passdb, HTTP) translate what they see into an Attempt and a Decision back into
+// what their side understands; nothing is decided in them.
+//
+// A decision is one of three outcomes. Granted: let in. Denied, with a Reason of
+// a closed set: the credential must not get in. Unavailable: it could not be
+// checked, which is never access and never "wrong password".
+//
+// What is presented is recognised by its shape (package factor), and each shape
+// is checked one way only: an app password against its own sealed record, the main
+// password by the directory. A main password never opens mail for an account with
+// a second factor.
+package login
+
+import (
+	"net/netip"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/policy"
+)
+
+// Reason says why an attempt was denied or could not be checked. Users never see
+// it, and doors do not tell it apart: it is for the audit log and metrics.
+type Reason string
+
+// The closed set of reasons.
+const (
+	// Denied: what was presented cannot be right.
+	BadName       Reason = "bad_name"       // empty, too long, control characters, not UTF-8
+	EmptyPassword Reason = "empty_password" // would be an anonymous bind
+	Impersonation Reason = "impersonation"  // a master user or an authorization identity
+
+	// Denied: about the account.
+	UnknownUser     Reason = "unknown_user"
+	AmbiguousUser   Reason = "ambiguous_user"
+	AccountDisabled Reason = "account_disabled"
+	BindLocked      Reason = "bind_locked" // locked by wrong binds; app passwords go on
+	Damaged         Reason = "damaged"     // stored records do not match: an alarm
+
+	// Denied: about the main password.
+	WrongPassword       Reason = "wrong_password"
+	AppPasswordRequired Reason = "app_password_required" // right, but 2FA is on: no attack
+	Elsewhere           Reason = "elsewhere"             // the site's own passdb decides (login.main_password = "next")
+
+	// Denied: about an app password.
+	NearMiss              Reason = "near_miss" // an app password copied badly; never sent to the directory
+	AppPasswordUnknown    Reason = "app_password_unknown"
+	AppPasswordWrong      Reason = "app_password_wrong"
+	AppPasswordRevoked    Reason = "app_password_revoked"
+	AppPasswordExpired    Reason = "app_password_expired"
+	WrongService          Reason = "wrong_service"
+	WrongNetwork          Reason = "wrong_network"
+	AppPasswordsForbidden Reason = "app_passwords_forbidden" // by policy
+
+	// Denied: about a ticket.
+	BadTicket Reason = "bad_ticket"
+
+	// Unavailable.
+	DirectoryDown    Reason = "directory_unavailable"
+	Busy             Reason = "busy" // too many binds at once
+	PolicyUnreadable Reason = "policy_unreadable"
+	BadField         Reason = "bad_field" // an attribute that Dovecot cannot be given
+)
+
+// Attempt is one login as a door saw it.
+type Attempt struct {
+	User     string // as typed, or as the door's own normalisation left it
+	Password account.Secret
+	Service  account.Service
+	Client   netip.Addr // where the user is
+	Peer     netip.Addr // who connected, where that differs (webmail, proxy)
+	Agent    string     // the client's own name
+	Session  string     // Dovecot's session id
+	Mech     string     // SASL mechanism
+	Master   string     // a master user who wants in as User
+	Door     string
+}
+
+// Decision is the answer to an Attempt.
+type Decision struct {
+	account.Outcome
+	Reason     Reason
+	Account    *account.Account // nil unless exactly one entry was found
+	Credential string           // "main", "app:ID": what was presented, where that is known
+	CredID     string           // with Granted: see Gate.ProveCredential
+	Policy     policy.Effective
+}
+
+// Settings are the site's choices that a Gate needs.
+type Settings struct {
+	// MainElsewhere leaves main passwords of accounts without 2FA to the site's
+	// own passdb: the decision is Denied with Reason Elsewhere.
+	MainElsewhere bool
+	// UnknownElsewhere does the same for names that no entry answers to.
+	UnknownElsewhere bool
+	// Deadline bounds one decision, directory included.
+	Deadline time.Duration
+	// DenialTime is the grain of a denial's duration: every denial takes a whole
+	// multiple of it, so that an unknown name and a wrong password look alike.
+	DenialTime time.Duration
+	// MaxBinds is how many main passwords are checked at once.
+	MaxBinds int
+}
