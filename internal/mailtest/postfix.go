@@ -85,7 +85,7 @@ func (p *Postfix) Start(ctx context.Context, o PostfixOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFiles(p.Dir, map[string]string{"main.cf": mainCF, "master.cf": masterCF}); err != nil {
+	if err := p.writeConfig(mainCF, masterCF); err != nil {
 		return err
 	}
 	// The master alone, in the foreground: the postfix command would daemonise it.
@@ -100,6 +100,16 @@ func (p *Postfix) Start(ctx context.Context, o PostfixOptions) error {
 		return fmt.Errorf("%w\n%s", err, p.Log())
 	}
 	return nil
+}
+
+// writeConfig writes both files, as if a minute ago: Postfix waits for two
+// seconds over a main.cf that somebody may still be writing.
+func (p *Postfix) writeConfig(mainCF, masterCF string) error {
+	if err := writeFiles(p.Dir, map[string]string{"main.cf": mainCF, "master.cf": masterCF}); err != nil {
+		return err
+	}
+	past := time.Now().Add(-time.Minute)
+	return os.Chtimes(filepath.Join(p.Dir, "main.cf"), past, past)
 }
 
 // SASLSocket is where Postfix looks for Dovecot's authentication.
