@@ -19,11 +19,13 @@ const (
 )
 
 // AppendForm appends q as application/x-www-form-urlencoded. Empty fields are
-// left out, except user.
+// left out, except user. Where dst has room (MaxForm tells how much) it allocates
+// nothing: checkpassword calls it before there is a heap, and no copy of the
+// password is left behind.
 func AppendForm(dst []byte, q *Question) []byte {
 	dst = append(dst, keyUser+"="...)
 	dst = appendEscaped(dst, q.User)
-	dst = appendPair(dst, keyPassword, string(q.Password))
+	dst = appendPair(dst, keyPassword, q.Password)
 	dst = appendPair(dst, keyService, q.Service)
 	dst = appendPair(dst, keyMech, q.Mech)
 	dst = appendPair(dst, keyRemoteIP, q.RemoteIP)
@@ -40,8 +42,16 @@ func AppendForm(dst []byte, q *Question) []byte {
 	return appendPair(dst, keyDoor, q.Door)
 }
 
-func appendPair(dst []byte, key, value string) []byte {
-	if value == "" {
+// MaxForm is at most what AppendForm appends for q.
+func MaxForm(q *Question) int {
+	const keys = 256 // all keys with their = and &
+	return keys + 3*(len(q.User)+len(q.Password)+len(q.Service)+len(q.Mech)+len(q.RemoteIP)+
+		len(q.RealIP)+len(q.LocalIP)+len(q.Session)+len(q.Agent)+len(q.Master)+
+		len(q.OrigUser)+len(q.Secured)+len(q.Door))
+}
+
+func appendPair[T string | []byte](dst []byte, key string, value T) []byte {
+	if len(value) == 0 {
 		return dst
 	}
 	dst = append(dst, '&')
@@ -50,7 +60,7 @@ func appendPair(dst []byte, key, value string) []byte {
 	return appendEscaped(dst, value)
 }
 
-func appendEscaped(dst []byte, s string) []byte {
+func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := range len(s) {
 		c := s[i]
@@ -75,8 +85,8 @@ func ParseForm(body []byte, q *Question) error {
 	seen := make(map[string]bool, 14)
 	for len(body) > 0 {
 		var pair []byte
-		pair, body = cut(body, '&')
-		rawKey, rawValue := cut(pair, '=')
+		pair, body, _ = cut(body, '&')
+		rawKey, rawValue, _ := cut(pair, '=')
 		key := string(rawKey)
 		if seen[key] {
 			return ErrMalformed
@@ -110,21 +120,35 @@ func (q *Question) set(key string, value []byte) bool {
 	return true
 }
 
+// text is the field of a key, or nil.
 func (q *Question) text(key string) *string {
-	return map[string]*string{
-		keyUser: &q.User, keyService: &q.Service, keyMech: &q.Mech, keyRemoteIP: &q.RemoteIP,
-		keyRealIP: &q.RealIP, keyLocalIP: &q.LocalIP, keySession: &q.Session, keyAgent: &q.Agent,
-		keyMaster: &q.Master, keyOrigUser: &q.OrigUser, keySecured: &q.Secured, keyDoor: &q.Door,
-	}[key]
-}
-
-func cut(b []byte, sep byte) (before, after []byte) {
-	for i, c := range b {
-		if c == sep {
-			return b[:i], b[i+1:]
-		}
+	switch key {
+	case keyUser:
+		return &q.User
+	case keyService:
+		return &q.Service
+	case keyMech:
+		return &q.Mech
+	case keyRemoteIP:
+		return &q.RemoteIP
+	case keyRealIP:
+		return &q.RealIP
+	case keyLocalIP:
+		return &q.LocalIP
+	case keySession:
+		return &q.Session
+	case keyAgent:
+		return &q.Agent
+	case keyMaster:
+		return &q.Master
+	case keyOrigUser:
+		return &q.OrigUser
+	case keySecured:
+		return &q.Secured
+	case keyDoor:
+		return &q.Door
 	}
-	return b, nil
+	return nil
 }
 
 func unescape(b []byte) ([]byte, bool) {

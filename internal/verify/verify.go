@@ -116,21 +116,51 @@ func ParseAnswer(line []byte) (v Verdict, tail []byte, err error) {
 		word = word[:len(word)-len(tail)-1]
 	}
 	for i, w := range words {
-		if string(word) == w {
+		if string(word) == w && validTail(Verdict(i), tail) {
 			return Verdict(i), tail, nil
 		}
 	}
 	return Unavailable, nil, ErrMalformed
 }
 
-func validKey(k string) bool {
+// validTail reports whether tail is what may follow v: key=value words after
+// "granted", "unknown" after "denied", else nothing. nil means that no TAB came.
+func validTail(v Verdict, tail []byte) bool {
+	if tail == nil {
+		return true
+	}
+	if v != Granted {
+		return v == Denied && string(tail) == "unknown"
+	}
+	for more := true; more; {
+		var word, key []byte
+		word, tail, more = cut(tail, '\t')
+		key, _, ok := cut(word, '=')
+		if !ok || !validKey(key) {
+			return false
+		}
+	}
+	return true
+}
+
+// cut is bytes.Cut for one byte.
+func cut(b []byte, sep byte) (before, after []byte, found bool) {
+	for i, c := range b {
+		if c == sep {
+			return b[:i], b[i+1:], true
+		}
+	}
+	return b, nil, false
+}
+
+func validKey[T string | []byte](k T) bool {
 	for i := range len(k) {
 		c := k[i]
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
 			return false
 		}
 	}
-	return k != ""
+	return len(k) > 0
 }
 
 // ValidValue reports whether Dovecot's line protocol can carry v unescaped.
