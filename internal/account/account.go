@@ -83,12 +83,17 @@ var ErrDamaged = errors.New("stored record is damaged")
 var ErrNoRecord = errors.New("no such record")
 
 // Attach gives the account its sealed values and opens State, the only record
-// that every decision needs.
+// that every decision needs. HasHolder must be set before.
 func (a *Account) Attach(values map[Kind][]Value, o Opener) {
 	a.values, a.opener = values, o
 	a.State, a.StateRecord, a.stateErr = State{}, nil, nil
 	states := values[KindState]
 	if len(states) == 0 {
+		// The first write makes holder and State together, and State is never
+		// removed: without it somebody took it away, or hides it from us.
+		if a.HasHolder {
+			a.stateErr = fmt.Errorf("there is a holder, but no State: %w", ErrDamaged)
+		}
 		return
 	}
 	if len(states) > 1 {

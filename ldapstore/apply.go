@@ -1,0 +1,79 @@
+package ldapstore
+
+import (
+	"context"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"postern/internal/account"
+)
+
+// Apply implements account.Store: all edits in one Modify on the write server.
+//
+// An edit that adds or removes a record also swaps State, whose Members and
+// Generation are kept here. An edit of State itself supplies the rest of its
+// body. On an account whose records do not match its State, membership changes
+// only together with an edit of State, whose body then says which Members remain:
+// repairing damage is for the caller to decide.
+//
+// After success a describes what was written, and Stored of every edit's Now is
+// set, so that the next Apply needs no search in between. After an error a is
+// unchanged.
+//
+// Errors: account.ErrConflict when somebody was faster; account.ErrDamaged as
+// said above; a *SetupError for what an administrator has to mend;
+// account.ErrUnavailable, after which the change may or may not have been made.
+// Other errors are defects of the caller.
+func (s *Store) Apply(ctx context.Context, a *account.Account, edits ...account.Edit) error {
+	p := newPlan(s.ring, a, s.now())
+	if err := p.take(edits); err != nil {
+		return err
+	}
+	if p.empty() {
+		return nil
+	}
+	if err := s.writePlan(ctx, a, p); err != nil {
+		return err
+	}
+	p.commit()
+	return nil
+}
+
+func (s *Store) writePlan(ctx context.Context, a *account.Account, p *plan) error {
+	if s.cfg.Layout == LayoutSubtree && !a.HasHolder {
+		req := p.addRequest()
+		return s.addError(a.Holder, s.write(ctx, func(c *ldap.Conn) error { return c.Add(req) }))
+	}
+	req := p.modifyRequest()
+	return s.modifyError(a.Holder, a.StateRecord == nil, s.write(ctx, func(c *ldap.Conn) error { return c.Modify(req) }))
+}
+
+// addRequest makes the holder entry of layout subtree.
+func (p *plan) addRequest() *ldap.AddRequest {
+	req := ldap.NewAddRequest(p.account.Holder, nil)
+	req.Attribute("objectClass", []string{"top", classHolder})
+	req.Attribute("posternHolderOf", []string{string(p.account.ID)})
+	for _, k := range account.Kinds {
+		if len(p.add[k]) > 0 {
+			req.Attribute(k.Attribute(), p.add[k])
+		}
+	}
+	return req
+}
+
+// modifyRequest deletes before it adds, as some attributes have one value only.
+func (p *plan) modifyRequest() *ldap.ModifyRequest {
+	req := ldap.NewModifyRequest(p.account.Holder, nil)
+	if !p.account.HasHolder {
+		req.Add("objectClass", []string{classAccount})
+	}
+	for _, k := range account.Kinds {
+		if len(p.del[k]) > 0 {
+			req.Delete(k.Attribute(), p.del[k])
+		}
+		if len(p.add[k]) > 0 {
+			req.Add(k.Attribute(), p.add[k])
+		}
+	}
+	return req
+}
