@@ -2,6 +2,8 @@ package account
 
 import (
 	"crypto/subtle"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -28,11 +30,12 @@ func (s Secret) Empty() bool { return len(s.b) == 0 }
 // Equal compares in constant time.
 func (s Secret) Equal(t Secret) bool { return subtle.ConstantTimeCompare(s.b, t.b) == 1 }
 
+// Format implements fmt.Formatter without the secret, whatever the verb: %d would
+// print the bytes otherwise.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
 // String implements fmt.Stringer without the secret.
 func (s Secret) String() string { return redacted }
-
-// GoString implements fmt.GoStringer without the secret.
-func (s Secret) GoString() string { return redacted }
 
 // MarshalJSON implements json.Marshaler without the secret.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
