@@ -1,0 +1,219 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/factor"
+)
+
+// order is a change that somebody asks for.
+type order struct {
+	who    Actor
+	user   string        // as typed
+	action effect.Action // what a failure is recorded as
+	// credential is what the change is about, "totp:ID", where that is known before.
+	credential string
+}
+
+// draft is a change in the making, on an account as just read.
+type draft struct {
+	account *account.Account
+	now     time.Time
+	state   account.State // to be changed in place; Members are the store's
+	touched bool          // state was changed
+	edits   []account.Edit
+	events  []effect.Event // recorded after the commit
+}
+
+func (d *draft) add(r account.Record) { d.edits = append(d.edits, account.Edit{Now: &r}) }
+
+func (d *draft) remove(r account.Record) { d.edits = append(d.edits, account.Edit{Was: &r}) }
+
+func (d *draft) swap(was, now account.Record) {
+	d.edits = append(d.edits, account.Edit{Was: &was, Now: &now})
+}
+
+func (d *draft) event(a effect.Action, credential, detail string) {
+	d.events = append(d.events, effect.Event{Action: a, Credential: credential, Detail: detail})
+}
+
+// setState lets f change the account's State.
+func (d *draft) setState(f func(*account.State)) {
+	f(&d.state)
+	d.touched = true
+}
+
+const (
+	attempts   = 8 // of one change, while others are faster
+	retryPause = 40 * time.Millisecond
+)
+
+// commit reads the account, lets plan draft the change, and applies it; all of it
+// again when somebody else was faster. plan must have no effects of its own. The
+// events of the draft are recorded once the change is stored; otherwise one event
+// says that it was refused or could not be made.
+func (d *Desk) commit(ctx context.Context, o order, plan func(*draft) error) (*account.Account, error) {
+	var (
+		acct *account.Account
+		err  error
+	)
+	for try := range attempts {
+		var dr *draft
+		dr, err = d.draft(ctx, o, plan)
+		if dr != nil {
+			acct = dr.account
+		}
+		if err == nil {
+			err = d.apply(ctx, dr)
+		}
+		if err == nil {
+			d.recordAll(o, dr)
+			return acct, nil
+		}
+		if !errors.Is(err, account.ErrConflict) {
+			break
+		}
+		err = ErrBusy
+		if !pause(ctx, try) {
+			break
+		}
+	}
+	d.recordFailure(o, acct, err)
+	return acct, err
+}
+
+// draft reads the account and makes the draft; the draft is nil if there is no account.
+func (d *Desk) draft(ctx context.Context, o order, plan func(*draft) error) (*draft, error) {
+	a, err := d.read(ctx, o.user)
+	if err != nil {
+		return nil, err
+	}
+	dr := &draft{account: a, now: d.Now(), state: a.State.Clone()}
+	if err := plan(dr); err != nil {
+		return dr, err
+	}
+	dr.prune()
+	return dr, nil
+}
+
+func (d *Desk) apply(ctx context.Context, dr *draft) error {
+	err := d.Store.Apply(ctx, dr.account, dr.all()...)
+	if errors.Is(err, account.ErrUnavailable) {
+		return fmt.Errorf("%w; whether the change was made is not known, look at the account before trying again", err)
+	}
+	return err
+}
+
+// all returns the draft's edits, that of State among them if it was changed.
+func (d *draft) all() []account.Edit {
+	edits := d.edits
+	if d.touched {
+		edits = append(slices.Clip(edits), d.stateEdit())
+	}
+	return edits
+}
+
+// stateEdit swaps State as it is stored, readable or not.
+func (d *draft) stateEdit() account.Edit {
+	body, err := account.Encode(d.state)
+	if err != nil {
+		panic(err) // a struct of plain fields always encodes
+	}
+	now := account.Record{Kind: account.KindState, ID: "state", Created: d.now, Body: body}
+	was := d.account.StateRecord
+	if was != nil {
+		now.Created = was.Created
+	} else if stored := d.account.Values(account.KindState); len(stored) > 0 {
+		was = &account.Record{Kind: account.KindState, ID: stored[0].ID, Stored: stored[0].Stored}
+	}
+	return account.Edit{Was: was, Now: &now}
+}
+
+// pause waits a random while, longer with every try; false means that ctx ended.
+func pause(ctx context.Context, try int) bool {
+	t := time.NewTimer(rand.N(retryPause * time.Duration(try+1))) //nolint:gosec // not a secret
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (d *Desk) recordAll(o order, dr *draft) {
+	for _, e := range dr.events {
+		e.Outcome = "done"
+		d.record(o, dr.account, e)
+	}
+}
+
+func (d *Desk) recordFailure(o order, a *account.Account, err error) {
+	outcome, reason := "refused", reasonOf(err)
+	if reason == reasonUnavailable || reason == reasonBusy {
+		outcome = "unavailable"
+	}
+	d.record(o, a, effect.Event{Action: o.action, Outcome: outcome, Reason: reason, Credential: o.credential})
+}
+
+func (d *Desk) record(o order, a *account.Account, e effect.Event) {
+	e.Time, e.Actor, e.User = d.Now(), o.who.Name, loggable(o.user)
+	if a != nil {
+		e.User, e.Account, e.Domain = a.Name, a.ID, a.Domain
+	}
+	d.Recorder.Record(e)
+}
+
+// The closed set of reasons in events of changes that were not made.
+const (
+	reasonUnavailable = "directory_unavailable"
+	reasonBusy        = "busy"
+	reasonOther       = "error"
+)
+
+var reasons = []struct {
+	err    error
+	reason string
+}{
+	{account.ErrUnknown, "unknown_user"},
+	{account.ErrAmbiguous, "ambiguous_user"},
+	{account.ErrNoRecord, "no_such_record"},
+	{account.ErrDamaged, "damaged"},
+	{ErrForbidden, "forbidden_by_policy"},
+	{ErrMaximum, "maximum"},
+	{ErrInvalid, "invalid"},
+	{ErrNothing, "nothing_to_do"},
+	{ErrBusy, reasonBusy},
+	{account.ErrUnavailable, reasonUnavailable},
+	{context.Canceled, reasonUnavailable},
+	{context.DeadlineExceeded, reasonUnavailable},
+}
+
+func reasonOf(err error) string {
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return r.reason
+		}
+	}
+	return reasonOther
+}
+
+// looksLikeCredential: a password pasted where the name belongs. It is neither
+// looked up, which would write it into the directory's log, nor written to ours.
+func looksLikeCredential(user string) bool {
+	return factor.Classify(account.SecretString(user)).Shape != factor.Main
+}
+
+func loggable(user string) string {
+	if looksLikeCredential(user) {
+		return "[looks like a credential]"
+	}
+	return user
+}

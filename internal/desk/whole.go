@@ -1,0 +1,97 @@
+package desk
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/policy"
+)
+
+// Changed says what a change of a whole account ended and left.
+type Changed struct {
+	User  string
+	Ended Ended
+	// AppPasswords is how many app passwords still work.
+	AppPasswords int
+	// Required says that policy demands 2FA all the same: the main password stays refused.
+	Required bool
+}
+
+// DisableTwoFactor switches 2FA off: factors, backup codes, devices and sessions
+// end, the main password opens mail again. App passwords are kept. Errors:
+// ErrNothing if it is off, account.ErrDamaged.
+func (d *Desk) DisableTwoFactor(ctx context.Context, who Actor, user string) (Changed, error) {
+	return d.whole(ctx, order{who: who, user: user, action: effect.TwoFactorOff}, func(dr *draft) (Ended, error) {
+		if err := intact(dr.account); err != nil {
+			return nil, err
+		}
+		if !dr.account.TwoFactor() {
+			return nil, fmt.Errorf("%w: two-factor login is off for %s", ErrNothing, dr.account.Name)
+		}
+		ended := dr.end(Selector{Kinds: slices.Concat(factorKinds, recoverKinds, sessionKinds)})
+		dr.newEpoch(func(s *account.State) { s.Enrolled, s.MustEnrol, s.Failures = false, false, nil })
+		return ended, nil
+	})
+}
+
+// Reset ends everything that an account signs in with beside its main password,
+// and makes its owner enrol anew: until then the mail doors stay closed to the main
+// password (ATTACKS 37). It also starts an account anew whose records are damaged.
+// Errors: ErrNothing if 2FA is off.
+func (d *Desk) Reset(ctx context.Context, who Actor, user string) (Changed, error) {
+	return d.whole(ctx, order{who: who, user: user, action: effect.Reset}, func(dr *draft) (Ended, error) {
+		if !dr.account.TwoFactor() {
+			return nil, fmt.Errorf("%w: two-factor login is off for %s; app passwords end by: posternctl user revoke-all %s",
+				ErrNothing, dr.account.Name, dr.account.Name)
+		}
+		ended := dr.end(Selector{Kinds: slices.Concat(factorKinds, recoverKinds, sessionKinds, appKinds)})
+		dr.newEpoch(func(s *account.State) {
+			s.Enrolled, s.MustEnrol, s.Failures = false, true, nil
+			s.Members = dr.remaining()
+		})
+		return ended, nil
+	})
+}
+
+// RevokeAll ends all app passwords, sessions and devices, and keeps the factors:
+// the answer to a stolen telephone or a guessed password. Errors: account.ErrDamaged
+// when State cannot be read.
+func (d *Desk) RevokeAll(ctx context.Context, who Actor, user string) (Changed, error) {
+	return d.whole(ctx, order{who: who, user: user, action: effect.RevokedAll}, func(dr *draft) (Ended, error) {
+		if dr.account.StateRecord == nil {
+			if err := intact(dr.account); err != nil {
+				return nil, err
+			}
+		}
+		ended := dr.end(Selector{Kinds: slices.Concat(appKinds, sessionKinds)})
+		dr.newEpoch(func(*account.State) {})
+		return ended, nil
+	})
+}
+
+// newEpoch voids sessions and devices also where a stale copy of them survives.
+func (d *draft) newEpoch(f func(*account.State)) {
+	d.setState(func(s *account.State) {
+		s.Epoch = s.NextEpoch(d.now)
+		f(s)
+	})
+}
+
+func (d *Desk) whole(ctx context.Context, o order, end func(*draft) (Ended, error)) (Changed, error) {
+	var ended Ended
+	a, err := d.commit(ctx, o, func(dr *draft) (err error) {
+		if ended, err = end(dr); err == nil {
+			dr.event(o.action, "", "ended "+ended.String())
+		}
+		return err
+	})
+	if err != nil {
+		return Changed{}, err
+	}
+	eff, err := a.Policy.Resolve()
+	required := err != nil || eff.TwoFactor == policy.Mandatory
+	return Changed{User: a.Name, Ended: ended, AppPasswords: liveApps(a, d.Now()), Required: required}, nil
+}
