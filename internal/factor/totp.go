@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -276,3 +277,14 @@ func (t *TOTP) URI(issuer, name string) string {
 	query := strings.ReplaceAll(q.Encode(), "+", "%20")
 	return "otpauth://totp/" + url.PathEscape(issuer) + ":" + url.PathEscape(name) + "?" + query
 }
+
+// Format implements fmt.Formatter without the secret.
+func (t TOTP) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "{%s %d digits %d s}", t.Algorithm, t.Digits, t.Period) //nolint:errcheck // as fmt itself
+}
+
+// MarshalJSON implements json.Marshaler without the secret.
+func (t TOTP) MarshalJSON() ([]byte, error) { return account.Secret{}.MarshalJSON() }
+
+// LogValue implements slog.LogValuer without the secret.
+func (t TOTP) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(t)) }
