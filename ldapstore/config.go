@@ -23,10 +23,10 @@ const (
 )
 
 // Config says which directory and where in it. The names in brackets are the keys
-// of the configuration file, all in its table [directory].
+// of the configuration file, in its table [directory] unless said.
 type Config struct {
 	ReadURIs     []string       // [read_uris] asked in this order
-	WriteURI     string         // [write_uri] default: the only read URI
+	WriteURI     string         // [write_uri] the one server to change; default: the first read URI
 	StartTLS     bool           // [starttls] for the ldap:// URIs
 	CAFile       string         // [ca_file] default: the system's
 	Plaintext    bool           // [allow_plaintext] permits ldap:// without StartTLS to other hosts
@@ -45,7 +45,7 @@ type Config struct {
 	Layout         string            // [layout] entry (default) or subtree
 	PosternBase    string            // [postern_base] Postern's own subtree
 	StatusFilter   string            // [status_filter] matches disabled accounts; costs a second search
-	Fields         map[string]string // [fields] Dovecot's field = attribute
+	Fields         map[string]string // table [login.fields]: Dovecot's field = attribute
 
 	Timeout  time.Duration // [timeout] of one operation; default 2s
 	PoolSize int           // [pool_size] connections per server and pool; default 32
@@ -69,7 +69,7 @@ func (c Config) withDefaults() Config {
 	set(&c.IDAttribute, "entryUUID")
 	set(&c.LoginAttribute, "mail")
 	set(&c.Layout, LayoutEntry)
-	if len(c.ReadURIs) == 1 {
+	if len(c.ReadURIs) > 0 {
 		set(&c.WriteURI, c.ReadURIs[0])
 	}
 	if c.Timeout == 0 {
@@ -95,9 +95,6 @@ func (c *Config) validateServers() error {
 	var errs []error
 	if len(c.ReadURIs) == 0 {
 		errs = append(errs, errors.New("directory.read_uris names no server"))
-	}
-	if c.WriteURI == "" && len(c.ReadURIs) != 0 {
-		errs = append(errs, errors.New("directory.write_uri must name the one server that takes changes, as there are several directory.read_uris"))
 	}
 	for _, uri := range c.ReadURIs {
 		errs = append(errs, c.validateURI("directory.read_uris", uri))
@@ -156,7 +153,7 @@ func (c *Config) validateTree() error {
 	errs = append(errs, validateAttribute("directory.id_attribute", c.IDAttribute),
 		validateAttribute("directory.login_attribute", c.LoginAttribute))
 	for field, attribute := range c.Fields {
-		errs = append(errs, validateAttribute("directory.fields."+field, attribute))
+		errs = append(errs, validateAttribute("login.fields."+field, attribute))
 	}
 	return errors.Join(errs...)
 }

@@ -150,7 +150,7 @@ func (p *pool) usable(c *conn, deadline time.Time) bool {
 // put keeps a connection for later, and drops those that have been idle longest.
 func (p *pool) put(c *conn) {
 	c.idleAt = time.Now()
-	if c.raw.SetDeadline(time.Time{}) != nil || c.IsClosing() {
+	if c.raw.SetDeadline(noDeadline) != nil || c.IsClosing() {
 		c.discard()
 		return
 	}
