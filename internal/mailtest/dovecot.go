@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,6 +35,8 @@ type DovecotOptions struct {
 	// replaced by those of Verify. Without one, Passdb must hold a passdb.
 	Door   string
 	Verify Verify
+	// Script replaces the door's Lua script, contrib/dovecot/postern.lua.
+	Script string
 	// Passdb is configuration text with passdbs, which come after the door's.
 	Passdb string
 	// Userdb replaces the userdb, which gives every user who can log in a maildir.
@@ -249,4 +252,18 @@ func (d *Dovecot) Stop() {
 	if d.Dir != "" {
 		_ = os.RemoveAll(d.Dir)
 	}
+}
+
+// uid is the number of a user where Dovecot runs in a root directory.
+func (d *Dovecot) uid(name string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(d.Root, "etc", "passwd")) // #nosec G304 -- our own root
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Split(line, ":"); f[0] == name && len(f) > 2 {
+			return strconv.Atoi(f[2])
+		}
+	}
+	return 0, fmt.Errorf("mailtest: no user %s in %s", name, d.Root)
 }

@@ -17,22 +17,11 @@ var passwdFile = map[Version]string{
 	V24: "passdb passwd-file {\n passwd_file_path = @DIR@/users\n}\n",
 }
 
-// startPlain starts a Dovecot whose users are in a file.
+// startPlain starts a Dovecot whose only user is in a file.
 func startPlain(t *testing.T, o DovecotOptions) *Dovecot {
 	t.Helper()
-	d, err := PrepareDovecot(context.Background(), o.Version)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Stop)
-	if err := writeFiles(d.Dir, map[string]string{"users": "eve@example.test:{PLAIN}secret\n"}); err != nil {
-		t.Fatal(err)
-	}
 	o.Passdb = passwdFile[o.Version]
-	if err := d.Start(context.Background(), o); err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return startWithUsers(t, o, "eve@example.test:{PLAIN}secret\n")
 }
 
 // TestDovecotServices logs in over every service of both versions.

@@ -22,6 +22,9 @@ func (d *Dovecot) config(o DovecotOptions) string {
 	parts := []string{base, services}
 	if !o.ShippedDelays {
 		parts = append(parts, noDelays)
+		if d.Root != "" {
+			parts = append(parts, "auth_internal_failure_delay = 0\n") // since 2.4
+		}
 	}
 	if o.Debug {
 		parts = append(parts, "auth_debug = yes\nauth_verbose = yes\n")
@@ -80,7 +83,9 @@ func (d *Dovecot) doorFiles(o DovecotOptions) (map[string]string, error) {
 	if !strings.Contains(conf, "postern.lua") {
 		return files, nil
 	}
-	files["postern.lua"], err = contribWhere("dovecot/postern.lua", []string{"/etc/postern/lua.conf", d.Inside("lua.conf")})
+	if files["postern.lua"] = o.Script; o.Script == "" {
+		files["postern.lua"], err = contribWhere("dovecot/postern.lua", []string{"/etc/postern/lua.conf", d.Inside("lua.conf")})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -39,3 +39,20 @@ func NewPostfix(t testing.TB, o PostfixOptions) *Postfix {
 	t.Cleanup(p.Stop)
 	return p
 }
+
+// New is Start for a test, which it fails if something does not start. The
+// servers' logs are shown if the test fails.
+func New(t testing.TB, o Options) *Site {
+	t.Helper()
+	s, err := Start(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.Logs())
+		}
+		s.Stop()
+	})
+	return s
+}
