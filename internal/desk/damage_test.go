@@ -2,6 +2,7 @@ package desk
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"postern/internal/account"
@@ -68,7 +69,14 @@ func TestAttack22_DamageIsOnlyMendedByReset(t *testing.T) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
-			if _, err := h.RevokeAll(ctx, admin, h.user); err != nil && !errors.Is(err, account.ErrDamaged) {
+			before := h.stored("posternAppPassword")
+			if _, err := h.RevokeAll(ctx, admin, h.user); err == nil {
+				for _, v := range h.stored("posternAppPassword") {
+					if slices.Contains(before, v) {
+						t.Errorf("left by revoke-all: %x", v)
+					}
+				}
+			} else if !errors.Is(err, account.ErrDamaged) {
 				t.Errorf("revoke all: %v", err)
 			}
 			if _, err := h.Reset(ctx, admin, h.user); err != nil {

@@ -405,3 +405,29 @@ func TestAttack31_NoSecretInEvents(t *testing.T) {
 		t.Errorf("id %q does not belong to the password", phone.ID)
 	}
 }
+
+// A read server may lag behind: what was removed must not be shown by it, and
+// limits must not be judged by it.
+func TestDecisionsAreMadeOnTheWriteServersState(t *testing.T) {
+	h := newHarness(t, policy.Settings{})
+	added := h.totp()
+	behind := *h.Desk
+	behind.Store = lagging{h.store, h.account()}
+	if _, err := h.RemoveTOTP(ctx, admin, h.user, added.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := behind.Code(ctx, admin, h.user, added.ID); !errors.Is(err, account.ErrNoRecord) {
+		t.Errorf("the code of a removed authenticator: %v", err)
+	}
+	if list, err := behind.ListTOTP(ctx, h.user); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// lagging is a store whose read server knows an old state.
+type lagging struct {
+	account.Store
+	old *account.Account
+}
+
+func (l lagging) Find(context.Context, string) (*account.Account, error) { return l.old, nil }
