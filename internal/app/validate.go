@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/account"
 	"postern/internal/effect"
 )
 
@@ -31,12 +31,9 @@ func (c *Config) problems() []error {
 	ps.between("login.denial_time", c.Login.DenialTime, 0, 5*time.Second)
 	ps.count("login.max_binds", c.Login.MaxBinds)
 	ps.count("policyserver.max_connections", c.Policyserver.MaxConns)
-	for key, attribute := range c.Login.Fields {
+	for key := range c.Login.Fields {
 		if !slices.Contains(replyFields, key) {
 			ps.add("login.fields.%s: Dovecot can be given only %s", key, strings.Join(replyFields, ", "))
-		}
-		if attribute == "" {
-			ps.add("login.fields.%s: name the attribute", key)
 		}
 	}
 	c.listeners(&ps)
@@ -45,11 +42,11 @@ func (c *Config) problems() []error {
 		ps.absolute("audit.file", c.Audit.File)
 	}
 	ps.join("policy", c.Policy.Validate())
-	// Its problems carry the directory's keys already.
-	ps.join("", c.storeConfig().Validate())
-	if !c.Directory.SASLExternal && c.Directory.BindPasswordFile == "" {
-		ps.add("directory.bind_password_file: name the file with the password of bind_dn, or set sasl_external")
+	store := c.storeConfig() // whose problems carry the directory's keys already
+	if c.Directory.BindPasswordFile != "" {
+		store.BindPassword = account.SecretString("read when the store is opened")
 	}
+	ps.join("", store.Validate())
 	return ps
 }
 
@@ -107,15 +104,14 @@ func (ps *problemList) join(key string, err error) {
 	if err == nil {
 		return
 	}
-	var many interface{ Unwrap() []error }
-	parts := []error{err}
-	if errors.As(err, &many) {
-		parts = many.Unwrap()
-	}
-	for _, part := range parts {
-		if key != "" {
-			part = fmt.Errorf("%s.%w", key, part)
+	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the outermost error only
+		for _, part := range many.Unwrap() {
+			ps.join(key, part)
 		}
-		*ps = append(*ps, part)
+		return
 	}
+	if key != "" {
+		err = fmt.Errorf("%s.%w", key, err)
+	}
+	*ps = append(*ps, err)
 }

@@ -65,7 +65,7 @@ func (a *Audit) Reopen() error {
 	if a.path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(a.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	f, err := os.OpenFile(a.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640) //nolint:gosec // readable by the administrators' group, as logs are
 	if err != nil {
 		return fmt.Errorf("audit.file: %w", err)
 	}

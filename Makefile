@@ -1,0 +1,68 @@
+# Postern. The targets a newcomer needs: build, quick, test, demo.
+SHELL := /bin/bash
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN := bin
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# checkpassword is started for every login. On amd64 it enters below Go's runtime:
+# docs/adr/0003-checkpassword-start.md.
+ifeq ($(shell $(GO) env GOOS/GOARCH),linux/amd64)
+EARLY := -E main.early
+endif
+FUZZTIME ?= 10s
+
+.PHONY: all build deps demo-deps quick test lint vulncheck fuzz bench demo demo-up demo-down generate clean
+
+all: build
+
+build: $(BIN)/checkpassword $(BIN)/policyserver $(BIN)/posternctl
+
+.PHONY: $(BIN)/checkpassword $(BIN)/policyserver $(BIN)/posternctl
+$(BIN)/checkpassword:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS) $(EARLY)' -o $@ ./checkpassword
+$(BIN)/policyserver $(BIN)/posternctl: $(BIN)/%:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./$*
+
+# What the tests need: Debian packages, and a Debian 13 root for Dovecot 2.4.
+deps:
+	scripts/deps test
+demo-deps:
+	scripts/deps demo
+
+# Ten seconds: vet, and the tests that start at most slapd.
+quick:
+	$(GO) vet ./...
+	$(GO) test -short ./...
+
+# Everything: linters, then all tests against the real servers. A skipped test fails.
+test: deps build lint
+	scripts/test
+
+lint:
+	$(GO) vet ./...
+	scripts/lint
+
+# Needs the Go vulnerability database, hence not part of test.
+vulncheck:
+	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+bench: build
+	scripts/deps test
+	$(GO) run ./bench
+
+demo: demo-deps build
+	$(GO) run ./contrib/demo walk
+demo-up: demo-deps build
+	$(GO) run ./contrib/demo up
+demo-down:
+	$(GO) run ./contrib/demo down
+
+# Files that are made from the source; a test fails when they are stale.
+generate: $(BIN)/posternctl
+	$(BIN)/posternctl config reference > contrib/postern.toml
+
+clean:
+	rm -rf $(BIN) build
