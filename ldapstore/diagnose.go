@@ -64,8 +64,8 @@ type check func(*ldap.Conn) (problem, err error)
 
 func (s *Store) checks(srv *server) []check {
 	list := []check{
-		s.baseExists("directory.base", s.cfg.Base, "service account may not see it"),
-		s.baseExists("directory.postern_base", s.cfg.PosternBase, "create it, see contrib/slapd/postern-base.ldif"),
+		baseExists(s.cfg.Base, "check directory.base, and that the service account may see it"),
+		baseExists(s.cfg.PosternBase, "create it, see contrib/slapd/postern-base.ldif, or check directory.postern_base"),
 		s.schemaLoaded,
 	}
 	if srv == s.writer {
@@ -74,11 +74,11 @@ func (s *Store) checks(srv *server) []check {
 	return list
 }
 
-func (s *Store) baseExists(key, dn, hint string) check {
+func baseExists(dn, hint string) check {
 	return func(c *ldap.Conn) (error, error) {
 		e, err := baseSearch(c, dn, "1.1")
 		if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) || err == nil && e == nil {
-			return &SetupError{fmt.Sprintf("base %s does not exist (%s), or %s", dn, key, hint), err}, nil
+			return &SetupError{fmt.Sprintf("base %s does not exist: %s", dn, hint), err}, nil
 		}
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package ldapstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func absent(err error) error {
 // search asks one server all that makes up an account.
 func (s *Store) search(c *ldap.Conn, req *ldap.SearchRequest) (found, error) {
 	res, err := c.Search(req)
-	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || errors.Is(err, ldap.ErrSizeLimitExceeded) {
 		return found{ambiguous: true}, nil
 	}
 	if err != nil {
@@ -144,7 +145,7 @@ func matches(c *ldap.Conn, dn, filter string) (bool, error) {
 // missingBase names the setting that is wrong when a search has no base.
 func (s *Store) missingBase(err error) error {
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
-		return &SetupError{fmt.Sprintf("base %s does not exist, or the service account may not see it: check directory.base", s.cfg.Base), err}
+		return &SetupError{fmt.Sprintf("base %s does not exist: check directory.base, and that the service account may see it", s.cfg.Base), err}
 	}
 	return err
 }
