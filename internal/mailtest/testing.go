@@ -56,3 +56,14 @@ func New(t testing.TB, o Options) *Site {
 	})
 	return s
 }
+
+// New389 is Start389 for a test, which it fails if the server does not start.
+func New389(t testing.TB) *DS389 {
+	t.Helper()
+	d, err := Start389(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Stop)
+	return d
+}
