@@ -215,5 +215,5 @@ func loggable(user string) string {
 	if looksLikeCredential(user) {
 		return "[looks like a credential]"
 	}
-	return user
+	return effect.Clean(user)
 }

@@ -118,7 +118,7 @@ type RemovedTOTP struct {
 // RemoveTOTP removes an authenticator. It never switches 2FA off.
 func (d *Desk) RemoveTOTP(ctx context.Context, who Actor, user, id string) (RemovedTOTP, error) {
 	var removed RemovedTOTP
-	o := order{who: who, user: user, action: effect.TOTPRemoved, credential: "totp:" + effect.Clean(id)}
+	o := order{who: who, user: user, action: effect.TOTPRemoved, credential: "totp:" + loggable(id)}
 	_, err := d.commit(ctx, o, func(dr *draft) error {
 		if err := intact(dr.account); err != nil {
 			return err
@@ -173,7 +173,7 @@ type ShownCode struct {
 // Code tells an administrator the current code of an authenticator; an empty id
 // means the only one. That it was told is recorded first, for there is no taking back.
 func (d *Desk) Code(ctx context.Context, who Actor, user, id string) (ShownCode, error) {
-	o := order{who: who, user: user, action: effect.TOTPCodeShown, credential: "totp:" + effect.Clean(id)}
+	o := order{who: who, user: user, action: effect.TOTPCodeShown, credential: "totp:" + loggable(id)}
 	a, err := d.read(ctx, user)
 	if err != nil {
 		d.recordFailure(o, nil, err)
@@ -212,6 +212,9 @@ func code(a *account.Account, id string, now time.Time) (ShownCode, error) {
 }
 
 func openTOTP(a *account.Account, id string) (account.Record, factor.TOTP, error) {
+	if looksLikeCredential(id) {
+		return account.Record{}, factor.TOTP{}, fmt.Errorf("authenticator: %w", account.ErrNoRecord)
+	}
 	r, err := a.Record(account.KindTOTP, id)
 	if err != nil {
 		return r, factor.TOTP{}, err
