@@ -4,8 +4,7 @@
 //
 // Everything listens on free loopback ports, keeps its files in one short
 // directory below /tmp (a unix socket's path has room for 108 bytes), and is
-// stopped by process id. The direct children are told by the kernel to end
-// should this process die without stopping them.
+// stopped by process id, also should this process die without stopping them.
 //
 // A Site is one mail server with its directory. Start makes one without a
 // testing.T, which is what the demo uses; New is the same for a test and fails

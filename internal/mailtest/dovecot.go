@@ -179,7 +179,7 @@ func (d *Dovecot) start(ctx context.Context) error {
 	if d.Root != "" {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: d.Root}
 	}
-	p, err := startProcess("dovecot", cmd, syscall.SIGTERM)
+	p, err := startProcess("dovecot", cmd)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -91,7 +90,7 @@ func (p *Postfix) Start(ctx context.Context, o PostfixOptions) error {
 	// The master alone, in the foreground: the postfix command would daemonise it.
 	cmd := exec.Command("/usr/lib/postfix/sbin/master", "-c", p.Dir, "-d") // #nosec G204
 	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+p.Dir)
-	if p.proc, err = startProcess("postfix", cmd, syscall.SIGTERM); err != nil {
+	if p.proc, err = startProcess("postfix", cmd); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)

@@ -8,7 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,26 +30,55 @@ type process struct {
 	done   chan struct{} // closed when the child has been waited for
 	logged chan struct{} // closed when nobody writes to the log any more
 	err    error         // its exit, valid after done
+
+	release func() // tells the guard that the group is gone
 }
 
-// startProcess starts cmd. death is the signal which the kernel sends it when
-// our process dies: SIGTERM for servers that have children of their own to end.
-func startProcess(name string, cmd *exec.Cmd, death syscall.Signal) (*process, error) {
+// startProcess starts cmd.
+func startProcess(name string, cmd *exec.Cmd) (*process, error) {
 	p := &process{name: name, cmd: cmd, log: &logBuffer{}, done: make(chan struct{}), logged: make(chan struct{})}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
-	cmd.SysProcAttr.Pdeathsig = death
-	started := make(chan error, 1)
 	if err := p.pipeLog(); err != nil {
 		return nil, err
 	}
-	go p.run(started)
-	if err := <-started; err != nil {
+	err := cmd.Start()
+	_ = p.pipe.Close() // the child has its own
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	if p.release, err = guard(p.pid()); err != nil {
+		p.kill()
+		return nil, err
+	}
 	return p, nil
+}
+
+// guard starts a shell which kills a process group should we die without having
+// called the function that guard returns: it waits for the end of a pipe whose
+// other end we hold. The kernel's own means, the parent death signal, is lost
+// when a server changes its user, as Postfix and 389-ds do, and does not reach
+// the server's children.
+func guard(group int) (func(), error) {
+	cmd := exec.Command("/bin/sh", "-c", `read -r line || kill -s KILL -- "-$1"`, "guard", strconv.Itoa(group)) // #nosec G204
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                       // apart from our terminal's Ctrl-C
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	return sync.OnceFunc(func() {
+		_, _ = in.Write([]byte("\n"))
+		_ = cmd.Wait()
+	}), nil
 }
 
 // pipeLog copies what the child writes to the log. The pipe is not left to
@@ -67,21 +97,6 @@ func (p *process) pipeLog() error {
 	return nil
 }
 
-// run starts the child and waits for it on one operating system thread, because
-// Linux sends the death signal when the thread ends that made the child.
-func (p *process) run(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := p.cmd.Start()
-	_ = p.pipe.Close() // the child has its own
-	started <- err
-	if err != nil {
-		return
-	}
-	p.err = p.cmd.Wait()
-	close(p.done)
-}
-
 // pid is the child's process id.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
@@ -93,6 +108,32 @@ func (p *process) signal(sig syscall.Signal) error {
 	default:
 		return syscall.Kill(p.pid(), sig)
 	}
+}
+
+// pause stops the child by SIGSTOP and waits until every thread of it has seen
+// that: the signal alone returns while some may still answer.
+func (p *process) pause() error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return p.await(ctx, p.paused)
+}
+
+// paused reports as an error that a thread still runs, see proc(5).
+func (p *process) paused() error {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid()))
+	if err != nil {
+		return err
+	}
+	for _, path := range threads {
+		b, err := os.ReadFile(path) // #nosec G304 -- below /proc
+		if err == nil && !bytes.Contains(b, []byte(") T ")) {
+			return errors.New("a thread still runs")
+		}
+	}
+	return nil
 }
 
 // stop ends the child by SIGTERM, and what is left of its group by SIGKILL.
@@ -116,6 +157,9 @@ func (p *process) kill() {
 	}
 	_ = syscall.Kill(-p.pid(), syscall.SIGKILL)
 	<-p.done
+	if p.release != nil {
+		p.release()
+	}
 	select {
 	case <-p.logged:
 	case <-time.After(time.Second): // somebody left the group and holds the pipe

@@ -128,7 +128,7 @@ func (s *Slapd) start(ctx context.Context) error {
 	urls := strings.Join([]string{s.URI(), s.TLSURI(), s.SocketURI()}, " ")
 	// -d keeps slapd in the foreground, also with level 0.
 	cmd := exec.Command("/usr/sbin/slapd", "-d", level, "-F", filepath.Join(s.Dir, "conf"), "-h", urls) // #nosec G204
-	p, err := startProcess("slapd", cmd, syscall.SIGTERM)
+	p, err := startProcess("slapd", cmd)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Slapd) Restart(ctx context.Context) error {
 }
 
 // Pause freezes the server: connections are accepted and not answered.
-func (s *Slapd) Pause() error { return s.proc.signal(syscall.SIGSTOP) }
+func (s *Slapd) Pause() error { return s.proc.pause() }
 
 // Resume ends a Pause.
 func (s *Slapd) Resume() error { return s.proc.signal(syscall.SIGCONT) }
