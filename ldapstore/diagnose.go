@@ -94,14 +94,14 @@ func (s *Store) schemaLoaded(c *ldap.Conn) (problem, err error) {
 	if err != nil || schema == nil {
 		return nil, err
 	}
+	if len(values(schema, "attributeTypes")) == 0 {
+		return nil, nil // not shown to us
+	}
 	known := make(map[string]bool)
 	for _, attribute := range []string{"attributeTypes", "objectClasses"} {
 		for _, v := range values(schema, attribute) {
 			collectNames(known, string(v))
 		}
-	}
-	if len(known) == 0 {
-		return nil, nil
 	}
 	var missing []string
 	for _, name := range append(schemaNames(), classAccount, classHolder, classSite) {

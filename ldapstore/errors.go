@@ -48,6 +48,7 @@ func unavailable(err error) error { return fmt.Errorf("%w: %w", account.ErrUnava
 
 const (
 	loadSchema = "load contrib/slapd/postern.ldif (389-ds: contrib/389ds/99postern.ldif)"
+	noSchema   = "the directory does not know Postern's attributes and classes: " + loadSchema
 	seeACL     = "see contrib/slapd/postern-acl.ldif"
 )
 
@@ -87,8 +88,9 @@ func (s *Store) changeError(dn string, err error) error {
 	switch {
 	case err == nil || errors.Is(err, account.ErrUnavailable):
 		return err
-	case ldap.IsErrorAnyOf(err, ldap.LDAPResultUndefinedAttributeType, ldap.LDAPResultInvalidAttributeSyntax, ldap.LDAPResultObjectClassViolation):
-		problem = "the directory does not know Postern's attributes and classes: " + loadSchema
+	case ldap.IsErrorAnyOf(err, ldap.LDAPResultUndefinedAttributeType, ldap.LDAPResultInvalidAttributeSyntax, ldap.LDAPResultObjectClassViolation,
+		ldap.LDAPResultInvalidDNSyntax): // of posternHolderOf=…
+		problem = noSchema
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights):
 		problem = "the service account may not write Postern's attributes on " + dn + ": " + seeACL
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):

@@ -123,6 +123,9 @@ func (s *Store) searchHolder(c *ldap.Conn, user *ldap.Entry) (*ldap.Entry, error
 		BaseDN: s.holderDN(id), Scope: ldap.ScopeBaseObject, SizeLimit: 1, EnforceSizeLimit: true,
 		Filter: anything, Attributes: s.holder,
 	})
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidDNSyntax) {
+		return nil, &SetupError{noSchema, err}
+	}
 	if err = absent(err); err != nil || res == nil || len(res.Entries) == 0 {
 		return nil, err
 	}
