@@ -9,6 +9,8 @@ type answer struct {
 	tail    []byte
 }
 
+const notWelcome = "policyserver refuses this user: add the one that Dovecot's auth process runs as to policyserver.socket_users"
+
 const (
 	headSize  = 256
 	headStart = "POST " + verifyPath + " HTTP/1.0\r\n" +
@@ -56,15 +58,18 @@ func (d *door) ask(socket string, request []byte) (a answer, problem string) {
 // accept reads the daemon's words. Access takes both the word and status 200,
 // so that no proxy's error page nor half a change of ours can grant anything.
 func accept(r response) (a answer, problem string) {
+	switch r.status {
+	case 200, 403, 503:
+	case 401:
+		return a, notWelcome
+	default:
+		return a, "policyserver answers with an unexpected status"
+	}
 	v, tail, err := verify.ParseAnswer(r.body)
 	if err != nil || v == verify.Granted && r.status != 200 {
 		return a, "policyserver's answer is malformed: is this socket its own?"
 	}
-	switch r.status {
-	case 200, 403, 503:
-		return answer{v, tail}, ""
-	}
-	return a, "policyserver answers with an unexpected status"
+	return answer{v, tail}, ""
 }
 
 // readResponse reads until the response is complete by its Content-Length. It

@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// check asks policyserver whether it lives, and says in one line what is wrong
-// if it cannot: administrators run it as the user of Dovecot's auth process.
+// check asks policyserver whether it lives and whether this user may ask it, and
+// says in one line what is wrong if not: administrators run it as the user of
+// Dovecot's auth process.
 func (d *door) check(socket string, stdout *os.File) int {
-	request := append(d.request[:0], "GET /livez HTTP/1.0\r\n\r\n"...)
-	problem := d.live(socket, request)
+	problem := d.probe(socket)
 	if problem == "" {
-		_, _ = stdout.WriteString("checkpassword: policyserver answers on " + socket + "\n")
+		_, _ = stdout.WriteString("checkpassword: policyserver answers " + whoAmI() + " on " + socket + "\n")
 		return 0
 	}
 	if why := permission(socket); why != "" {
@@ -22,22 +22,41 @@ func (d *door) check(socket string, stdout *os.File) int {
 	return d.fail(socket + ": " + problem)
 }
 
-// live is ask for a question that has no verdict.
-func (d *door) live(socket string, request []byte) string {
-	end := d.kernel.now() + d.askMillis
-	fd, problem := d.kernel.dial(socket, d.askMillis)
+// probe sends two questions that have no verdict: a form without a user is
+// refused as malformed, but only to those who may ask.
+func (d *door) probe(socket string) string {
+	status, problem := d.status(socket, "GET /livez HTTP/1.0\r\n\r\n")
+	if problem == "" && status != 200 {
+		problem = "policyserver answers /livez with status " + strconv.Itoa(status)
+	}
 	if problem != "" {
 		return problem
 	}
-	if !d.kernel.sendAll(fd, request) {
-		return "policyserver closed the connection"
+	status, problem = d.status(socket, headStart+"0\r\n\r\n")
+	switch {
+	case problem != "":
+		return problem
+	case status == 401:
+		return notWelcome + " (this is " + whoAmI() + ")"
+	case status != 400:
+		return "policyserver answers an empty question with status " + strconv.Itoa(status)
+	}
+	return ""
+}
+
+// status sends a request and returns the status of the response.
+func (d *door) status(socket, request string) (status int, problem string) {
+	end := d.kernel.now() + d.askMillis
+	fd, problem := d.kernel.dial(socket, d.askMillis)
+	if problem != "" {
+		return 0, problem
+	}
+	defer d.kernel.close(fd)
+	if !d.kernel.sendAll(fd, append(d.request[:0], request...)) {
+		return 0, "policyserver closed the connection"
 	}
 	r, problem := d.readResponse(fd, end)
-	d.kernel.close(fd)
-	if problem == "" && r.status != 200 {
-		problem = "policyserver answers /livez with status " + strconv.Itoa(r.status)
-	}
-	return problem
+	return r.status, problem
 }
 
 // permission finds what keeps this user away from the socket: the first

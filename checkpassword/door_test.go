@@ -39,6 +39,7 @@ func TestOutcomes(t *testing.T) {
 		{"unknown", "403 Forbidden", "denied\tunknown\n", exitDenied, exitLookupUnknown, ""},
 		{"next", "403 Forbidden", "next\n", 111, 111, ""},
 		{"unavailable", "503 Service Unavailable", "unavailable\n", 111, 111, ""},
+		{"not allowed to ask", "401 Unauthorized", "see socket_users\n", 111, 111, ""},
 		{"not a word", "200 OK", "GRANTED\n", 111, 111, ""},
 		{"nothing", "200 OK", "", 111, 111, ""},
 		{"an error page", "403 Forbidden", "Forbidden\n", 111, 111, ""},
@@ -142,7 +143,7 @@ func TestDoorAllocatesNothing(t *testing.T) {
 	// What remains of run, without the daemon's own allocations.
 	d.question.User = "alice@example.test"
 	nobody := daemon.socket + "x"
-	response := []byte(response11("200 OK", "granted\tcred_id=x\n"))
+	response := []byte(httpResponse("200 OK", "granted\tcred_id=x\n"))
 	if n := testing.AllocsPerRun(10, func() {
 		if len(d.buildRequest()) == 0 {
 			t.Error("no request")
@@ -156,7 +157,7 @@ func TestDoorAllocatesNothing(t *testing.T) {
 }
 
 func TestDaemonFaults(t *testing.T) {
-	whole := response11("200 OK", "granted\tcred_id=x\n")
+	whole := httpResponse("200 OK", "granted\tcred_id=x\n")
 	hang := make(chan struct{})
 	t.Cleanup(func() { close(hang) })
 	say := func(s string) func(net.Conn) { return func(c net.Conn) { _, _ = io.WriteString(c, s) } }
@@ -174,17 +175,17 @@ func TestDaemonFaults(t *testing.T) {
 		"no HTTP":                 say("granted\r\n\r\n"),
 		"HTTP/0.9":                say("granted\n"),
 		"endless head":            say(strings.Repeat("X: y\r\n", 5000)),
-		"huge body":               say(response11("200 OK", "granted\tx="+strings.Repeat("y", 20000)+"\n")),
-		"a NUL in a field":        say(response11("200 OK", "granted\tx=\x00\n")),
-		"a line feed in a field":  say(response11("200 OK", "granted\tx=a\nuser=b\n")),
-		"an escape in a field":    say(response11("200 OK", "granted\tx=\x01t\n")),
-		"no key":                  say(response11("200 OK", "granted\t=x\n")),
-		"no equals sign":          say(response11("200 OK", "granted\tnologin\n")),
-		"a blank in a key":        say(response11("200 OK", "granted\tuser x=y\n")),
-		"an upper-case key":       say(response11("200 OK", "granted\tUSER=y\n")),
-		"two tabs":                say(response11("200 OK", "granted\t\tx=y\n")),
-		"fields with a denial":    say(response11("200 OK", "denied\tuser=b\n")),
-		"granted without its end": say(response11("200 OK", "granted")),
+		"huge body":               say(httpResponse("200 OK", "granted\tx="+strings.Repeat("y", 20000)+"\n")),
+		"a NUL in a field":        say(httpResponse("200 OK", "granted\tx=\x00\n")),
+		"a line feed in a field":  say(httpResponse("200 OK", "granted\tx=a\nuser=b\n")),
+		"an escape in a field":    say(httpResponse("200 OK", "granted\tx=\x01t\n")),
+		"no key":                  say(httpResponse("200 OK", "granted\t=x\n")),
+		"no equals sign":          say(httpResponse("200 OK", "granted\tnologin\n")),
+		"a blank in a key":        say(httpResponse("200 OK", "granted\tuser x=y\n")),
+		"an upper-case key":       say(httpResponse("200 OK", "granted\tUSER=y\n")),
+		"two tabs":                say(httpResponse("200 OK", "granted\t\tx=y\n")),
+		"fields with a denial":    say(httpResponse("200 OK", "denied\tuser=b\n")),
+		"granted without its end": say(httpResponse("200 OK", "granted")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
@@ -79,13 +81,28 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
-	d := newDaemon(t, says("200 OK", "ok\n"))
-	out, err := exec.Command(earlyBinary, "-socket", d.socket, "-check").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "answers on") {
-		t.Errorf("%s, %v", out, err)
+// livez answers /livez with 200 and everything else with status.
+func livez(status string) func(*http.Request, net.Conn) {
+	return func(r *http.Request, c net.Conn) {
+		if r.Method == http.MethodGet && r.URL.Path == "/livez" {
+			says("200 OK", "ok\n")(c)
+			return
+		}
+		says(status, "whatever\n")(c)
 	}
-	out, err = exec.Command(earlyBinary, "-socket", d.socket+"x", "-check").CombinedOutput()
+}
+
+func TestCheck(t *testing.T) {
+	for status, want := range map[string]string{
+		"400 Bad Request": "answers", "401 Unauthorized": "socket_users", "200 OK": "empty question with status 200",
+	} {
+		d := newServer(t, livez(status))
+		out, err := exec.Command(earlyBinary, "-socket", d.socket, "-check").CombinedOutput()
+		if (err == nil) != (want == "answers") || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %s, %v", status, out, err)
+		}
+	}
+	out, err := exec.Command(earlyBinary, "-socket", t.TempDir()+"/s", "-check").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "does not exist") {
 		t.Errorf("%s, %v", out, err)
 	}

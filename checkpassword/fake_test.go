@@ -48,6 +48,12 @@ type daemon struct {
 // newDaemon starts one that answers every question by talk.
 func newDaemon(t testing.TB, talk func(net.Conn)) *daemon {
 	t.Helper()
+	return newServer(t, func(_ *http.Request, c net.Conn) { talk(c) })
+}
+
+// newServer starts one that looks at the request.
+func newServer(t testing.TB, talk func(*http.Request, net.Conn)) *daemon {
+	t.Helper()
 	d := &daemon{socket: filepath.Join(t.TempDir(), "s")}
 	l, err := net.Listen("unix", d.socket)
 	if err != nil {
@@ -66,7 +72,7 @@ func newDaemon(t testing.TB, talk func(net.Conn)) *daemon {
 	return d
 }
 
-func (d *daemon) serve(c net.Conn, talk func(net.Conn)) {
+func (d *daemon) serve(c net.Conn, talk func(*http.Request, net.Conn)) {
 	defer c.Close()
 	r, err := http.ReadRequest(newReader(c))
 	if err != nil {
@@ -74,12 +80,13 @@ func (d *daemon) serve(c net.Conn, talk func(net.Conn)) {
 	}
 	body, _ := io.ReadAll(r.Body)
 	form, err := url.ParseQuery(string(body))
+	r.Form = form
 	if err == nil && r.Method == http.MethodPost && r.URL.Path == "/verify" && r.ProtoMinor == 0 {
 		d.mu.Lock()
 		d.forms = append(d.forms, form)
 		d.mu.Unlock()
 	}
-	talk(c)
+	talk(r, c)
 }
 
 // form is the only question that was asked.
@@ -95,10 +102,10 @@ func (d *daemon) form(t *testing.T) url.Values {
 
 // says makes a daemon's answer of a status and the line.
 func says(status, line string) func(net.Conn) {
-	return func(c net.Conn) { _, _ = io.WriteString(c, response11(status, line)) }
+	return func(c net.Conn) { _, _ = io.WriteString(c, httpResponse(status, line)) }
 }
 
-func response11(status, line string) string {
+func httpResponse(status, line string) string {
 	return "HTTP/1.0 " + status + "\r\nContent-Type: text/plain\r\nContent-Length: " +
 		string(appendInt(nil, len(line))) + "\r\n\r\n" + line
 }

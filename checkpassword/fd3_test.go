@@ -129,8 +129,8 @@ func FuzzFD3(f *testing.F) {
 }
 
 func FuzzResponse(f *testing.F) {
-	f.Add([]byte(response11("200 OK", "granted\tx=y\n")))
-	f.Add([]byte(response11("403 Forbidden", "denied\n")))
+	f.Add([]byte(httpResponse("200 OK", "granted\tx=y\n")))
+	f.Add([]byte(httpResponse("403 Forbidden", "denied\n")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := parseResponse(b)
 		if r.state == complete {

@@ -104,6 +104,10 @@ type setup struct {
 // knows everybody's password "own".
 func start(t *testing.T, v mailtest.Version, o mailtest.DovecotOptions) setup {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts Dovecot")
+	}
+	t.Parallel()
 	d, err := mailtest.PrepareDovecot(context.Background(), v)
 	if err != nil {
 		t.Fatal(err)
