@@ -6,10 +6,11 @@ BIN := bin
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # checkpassword is started for every login. On amd64 it enters below Go's runtime:
 # docs/adr/0003-checkpassword-start.md.
-ifeq ($(shell $(GO) env GOOS/GOARCH),linux/amd64)
+ifeq ($(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH),linux/amd64)
 EARLY := -E main.early
 endif
 FUZZTIME ?= 10s
+DEMO := build/demo/demo
 
 .PHONY: all build deps demo-deps quick test lint vulncheck fuzz bench demo demo-up demo-down generate clean
 
@@ -53,12 +54,18 @@ bench: build
 	scripts/deps test
 	$(GO) run ./bench
 
-demo: demo-deps build
-	$(GO) run ./contrib/demo walk
-demo-up: demo-deps build
-	$(GO) run ./contrib/demo up
+demo: demo-deps build $(DEMO)
+	$(AS_ROOT) $(DEMO) walk
+demo-up: demo-deps build $(DEMO)
+	$(AS_ROOT) $(DEMO) up
 demo-down:
-	$(GO) run ./contrib/demo down
+	@if [ -x $(DEMO) ]; then $(AS_ROOT) $(DEMO) down; else echo "No demo is running."; fi
+
+# Dovecot and Postfix are started as root.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+.PHONY: $(DEMO)
+$(DEMO):
+	CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./contrib/demo
 
 # Files that are made from the source; a test fails when they are stale.
 generate: $(BIN)/posternctl

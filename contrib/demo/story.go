@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"postern/internal/mailclient"
+	"postern/internal/mailtest"
+)
+
+// story tells the main job of Postern with real commands and real answers, and
+// fails if an answer is not the one it tells of.
+type story struct {
+	ctx  context.Context
+	site *mailtest.Site
+	out  io.Writer
+	step int
+	err  error // the first that went wrong; everything after it is skipped
+}
+
+const (
+	plain = "plain@example.test"
+	alice = "alice@example.test"
+)
+
+// tell walks through the story.
+func tell(ctx context.Context, site *mailtest.Site, out io.Writer) error {
+	s := &story{ctx: ctx, site: site, out: out}
+
+	s.title("plain@ has no second factor: the main password opens mail, as ever")
+	s.login(mailclient.IMAP, plain, mailtest.Password, mailclient.OK)
+
+	s.title("alice@ gets an authenticator. From now on she has two-factor login")
+	s.command("totp", "add", alice, "--name", "phone")
+
+	s.title("Her main password alone opens no door any more")
+	s.everywhere(alice, mailtest.Password, mailclient.Refused)
+
+	s.title("She gets an app password for her telephone's mail program")
+	id, password := s.appPassword()
+
+	s.title("It works on each of them, and shows when it was used")
+	s.everywhere(alice, password, mailclient.OK)
+	s.command("app-password", "list", alice)
+
+	s.title("The telephone is lost: its app password is revoked, and works nowhere")
+	s.command("app-password", "revoke", alice, id)
+	s.everywhere(alice, password, mailclient.Refused)
+
+	s.title("What the administrator sees")
+	s.command("user", "show", alice)
+	return s.err
+}
+
+func (s *story) title(text string) {
+	s.step++
+	s.printf("\n── %d. %s\n", s.step, text)
+}
+
+func (s *story) printf(format string, args ...any) {
+	if s.err == nil {
+		fmt.Fprintf(s.out, format, args...)
+	}
+}
+
+// command runs posternctl and shows both command and answer.
+func (s *story) command(args ...string) string {
+	if s.err != nil {
+		return ""
+	}
+	s.printf("\n$ posternctl %s\n", strings.Join(args, " "))
+	out, err := s.site.Posternctl(s.ctx, args...)
+	s.err = err
+	s.printf("%s", indent(out))
+	return out
+}
+
+// appPassword creates one; the story needs its id and itself.
+func (s *story) appPassword() (id, password string) {
+	out := s.command("app-password", "create", alice, "--name", "phone", "--json")
+	var created struct{ ID, Password string }
+	if s.err == nil {
+		s.err = json.Unmarshal([]byte(out), &created)
+	}
+	return created.ID, created.Password
+}
+
+// everywhere logs in at each of the five doors.
+func (s *story) everywhere(user, password string, want mailclient.Outcome) {
+	for _, service := range []mailclient.Service{mailclient.IMAP, mailclient.POP3, mailclient.Sieve, mailclient.Submission, mailclient.SMTP} {
+		s.login(service, user, password, want)
+	}
+}
+
+// login shows the dialogue of one login, the password hidden as it is on a screen.
+func (s *story) login(service mailclient.Service, user, password string, want mailclient.Outcome) {
+	if s.err != nil {
+		return
+	}
+	r, err := mailclient.Login(s.ctx, mailclient.Target{Service: service, Addr: s.address(service)}, mechOf(service), user, password)
+	if err != nil {
+		s.err = fmt.Errorf("%s: %w", service, err)
+		return
+	}
+	defer func() { _ = r.Conn.Close() }()
+	s.printf("\n%s\n%s", names[service], indent(strings.Join(r.Dialogue, "\n")+"\n"))
+	if r.Outcome != want {
+		s.err = fmt.Errorf("%s: the server's answer is not what this story tells: %s", service, r.Text)
+	}
+}
+
+// mechOf is what people know best: IMAP's LOGIN, POP3's USER and PASS; elsewhere PLAIN.
+func mechOf(service mailclient.Service) mailclient.Mech {
+	if service == mailclient.IMAP || service == mailclient.POP3 {
+		return mailclient.MechNative
+	}
+	return mailclient.MechPlain
+}
+
+var names = map[mailclient.Service]string{
+	"imap": "IMAP (Dovecot)", "pop3": "POP3 (Dovecot)", "sieve": "ManageSieve (Dovecot)",
+	"submission": "Submission (Dovecot)", "smtp": "SMTP AUTH (Postfix, through Dovecot)",
+}
+
+func (s *story) address(service mailclient.Service) string {
+	d := s.site.Dovecot
+	port := map[mailclient.Service]int{
+		"imap": d.IMAP, "pop3": d.POP3, "sieve": d.Sieve, "submission": d.Submission, "smtp": s.site.Postfix.Port,
+	}[service]
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+func indent(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+}
