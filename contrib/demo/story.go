@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 
 	"postern/internal/mailclient"
@@ -66,26 +67,32 @@ func (s *story) printf(format string, args ...any) {
 	}
 }
 
-// command runs posternctl and shows both command and answer.
+// command runs posternctl and shows it with all that it says. It returns its
+// standard output.
 func (s *story) command(args ...string) string {
 	if s.err != nil {
 		return ""
 	}
 	s.printf("\n$ posternctl %s\n", strings.Join(args, " "))
-	out, err := s.site.Posternctl(s.ctx, args...)
+	binary, err := s.site.Binary(s.ctx, "posternctl")
+	if err != nil {
+		s.err = err
+		return ""
+	}
+	var stdout, all bytes.Buffer
+	cmd := exec.CommandContext(s.ctx, binary, append([]string{"-config", s.site.Path}, args...)...)
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
+	err = cmd.Run()
+	s.printf("%s", indent(all.String()))
 	s.err = err
-	s.printf("%s", indent(out))
-	return out
+	return stdout.String()
 }
 
-// appPassword creates one; the story needs its id and itself.
+// appPassword creates one, and takes from it what identifies it: its first group.
 func (s *story) appPassword() (id, password string) {
-	out := s.command("app-password", "create", alice, "--name", "phone", "--json")
-	var created struct{ ID, Password string }
-	if s.err == nil {
-		s.err = json.Unmarshal([]byte(out), &created)
-	}
-	return created.ID, created.Password
+	password = strings.TrimSpace(s.command("app-password", "create", alice, "--name", "phone"))
+	id, _, _ = strings.Cut(password, "-")
+	return id, password
 }
 
 // everywhere logs in at each of the five doors.
@@ -106,10 +113,24 @@ func (s *story) login(service mailclient.Service, user, password string, want ma
 		return
 	}
 	defer func() { _ = r.Conn.Close() }()
-	s.printf("\n%s\n%s", names[service], indent(strings.Join(r.Dialogue, "\n")+"\n"))
+	s.printf("\n%s\n%s", names[service], indent(strings.Join(essence(r.Dialogue), "\n")+"\n"))
 	if r.Outcome != want {
 		s.err = fmt.Errorf("%s: the server's answer is not what this story tells: %s", service, r.Text)
 	}
+}
+
+// essence is a dialogue without the greeting and the server's list of what it can.
+func essence(dialogue []string) []string {
+	start := 0
+	for i, line := range dialogue {
+		if strings.HasPrefix(line, "C: ") {
+			start = i
+			if !strings.HasPrefix(line, "C: EHLO") {
+				break
+			}
+		}
+	}
+	return dialogue[start:]
 }
 
 // mechOf is what people know best: IMAP's LOGIN, POP3's USER and PASS; elsewhere PLAIN.
