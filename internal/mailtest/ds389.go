@@ -77,7 +77,11 @@ func (d *DS389) prepare(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	return addLDIF(c, namesReplacer.Replace(dsBackend)+entriesLDIF(SlapdOptions{}))
+	data, err := entriesLDIF(SlapdOptions{})
+	if err != nil {
+		return err
+	}
+	return addLDIF(c, namesReplacer.Replace(dsBackend)+data)
 }
 
 // start runs the server in the foreground.

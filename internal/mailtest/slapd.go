@@ -110,7 +110,11 @@ func (s *Slapd) writeDatabases(ctx context.Context) error {
 	if err := s.slapadd(ctx, 0, config); err != nil {
 		return err
 	}
-	return s.slapadd(ctx, 1, entriesLDIF(s.options)+bulkLDIF(s.options.Bulk))
+	data, err := entriesLDIF(s.options)
+	if err != nil {
+		return err
+	}
+	return s.slapadd(ctx, 1, data+bulkLDIF(s.options.Bulk))
 }
 
 // slapadd loads an LDIF text into a database by its number.

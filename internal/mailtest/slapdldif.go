@@ -137,16 +137,6 @@ dn: ou=services,@BASE@
 objectClass: organizationalUnit
 ou: services
 
-dn: ou=postern,@BASE@
-objectClass: organizationalUnit
-ou: postern
-
-dn: @SERVICE@
-objectClass: organizationalRole
-objectClass: simpleSecurityObject
-cn: postern
-userPassword: @PASSWORD@
-
 dn: @OTHER@
 objectClass: organizationalRole
 objectClass: simpleSecurityObject
@@ -165,8 +155,9 @@ pwdMaxFailure: 5
 
 `
 
-// entriesLDIF are the entries which every directory starts with.
-func entriesLDIF(o SlapdOptions) string {
+// entriesLDIF are the entries which every directory starts with, contrib's for
+// Postern among them.
+func entriesLDIF(o SlapdOptions) (string, error) {
 	text := entries
 	if o.Lockout {
 		text += lockoutPolicy
@@ -175,7 +166,22 @@ func entriesLDIF(o SlapdOptions) string {
 		text += personLDIF("uid="+name+","+People, name+"@example.test")
 	}
 	text += personLDIF("uid=dave,ou=other,"+Base, "dave@other.test")
-	return namesReplacer.Replace(strings.ReplaceAll(text, "@PASSWORD@", SSHA(Password)))
+	postern, err := contrib("slapd/postern-base.ldif", "cn=postern,ou=services,dc=example,dc=test", ServiceDN,
+		"ou=postern,dc=example,dc=test", PosternBase,
+		"{SSHA}replace-this-by-the-output-of-slappasswd", SSHA(Password))
+	text = namesReplacer.Replace(strings.ReplaceAll(text, "@PASSWORD@", SSHA(Password)))
+	return text + withoutComments(postern) + "\n", err
+}
+
+// withoutComments removes the lines which begin with a hash.
+func withoutComments(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "#") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // personLDIF is a user's entry; its password is filled in later.
