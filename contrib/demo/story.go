@@ -7,6 +7,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 
 	"postern/internal/mailclient"
 	"postern/internal/mailtest"
@@ -79,13 +80,27 @@ func (s *story) command(args ...string) string {
 		s.err = err
 		return ""
 	}
-	var stdout, all bytes.Buffer
+	var stdout bytes.Buffer
+	var all transcript
 	cmd := exec.CommandContext(s.ctx, binary, append([]string{"-config", s.site.Path}, args...)...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
 	err = cmd.Run()
 	s.printf("%s", indent(all.String()))
 	s.err = err
 	return stdout.String()
+}
+
+// transcript takes what a command writes to both its outputs, which come from two
+// goroutines.
+type transcript struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.Buffer.Write(p)
 }
 
 // appPassword creates one, and takes from it what identifies it: its first group.
