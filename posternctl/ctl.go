@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -146,28 +145,11 @@ func (c *ctl) desk() (*desk.Desk, error) {
 	if err := ring.Check(known); err != nil {
 		return nil, err
 	}
-	recorder, err := c.recorder(cfg)
+	recorder, err := c.recorder(cfg, systemLog)
 	if err != nil {
 		return nil, err
 	}
 	return &desk.Desk{Store: store, Recorder: recorder, Now: time.Now}, nil
-}
-
-// recorder opens the audit log. A change that cannot be audited is not begun.
-func (c *ctl) recorder(cfg *app.Config) (effect.Recorder, error) {
-	_, statErr := os.Stat(cfg.Audit.File)
-	audit, err := cfg.OpenAudit(func(err error) { c.warn("the audit log could not be written: %v", err) })
-	if err != nil {
-		return nil, err
-	}
-	if errors.Is(statErr, os.ErrNotExist) && cfg.Audit.File != "" {
-		// Made by root just now; the daemons must be able to append to it.
-		if err := giveToOwnerOfDir(cfg.Audit.File); err != nil {
-			c.warn("%v", err)
-		}
-	}
-	c.closers = append(c.closers, func() { _ = audit.Close() })
-	return audit, nil
 }
 
 // actor is who the audit log says did it.

@@ -91,7 +91,11 @@ func (d *Desk) whole(ctx context.Context, o order, end func(*draft) (Ended, erro
 	if err != nil {
 		return Changed{}, err
 	}
+	return Changed{User: a.Name, Ended: ended, AppPasswords: liveApps(a, d.Now()), Required: required(a)}, nil
+}
+
+// required reports whether policy demands 2FA; one that cannot be read may.
+func required(a *account.Account) bool {
 	eff, err := a.Policy.Resolve()
-	required := err != nil || eff.TwoFactor == policy.Mandatory
-	return Changed{User: a.Name, Ended: ended, AppPasswords: liveApps(a, d.Now()), Required: required}, nil
+	return err != nil || eff.TwoFactor == policy.Mandatory
 }
