@@ -42,7 +42,7 @@ func build(ctx context.Context, name string) (string, error) {
 	if race {
 		dir += "-race"
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- Dovecot's user runs checkpassword
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	unlock, err := lock(filepath.Join(dir, ".lock"))
@@ -56,7 +56,7 @@ func build(ctx context.Context, name string) (string, error) {
 	if race {
 		args, cgo = []string{"build", "-race", "-o", path, "./" + name}, "CGO_ENABLED=1"
 	}
-	cmd := exec.CommandContext(ctx, "go", args...) // #nosec G204 -- our own source tree
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = src
 	// The go command's directory on the same file system: it then replaces a program
 	// which is running by renaming, where copying over it would fail.
@@ -70,7 +70,7 @@ func build(ctx context.Context, name string) (string, error) {
 // lock holds a file lock, against other test binaries that run at the same time,
 // until the function that it returns is called.
 func lock(path string) (func(), error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- below build/
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,7 @@ func answer(t *testing.T, d *Dovecot, login string) string {
 // startWithUsers starts a Dovecot in whose directory there is a file of users.
 func startWithUsers(t *testing.T, o DovecotOptions, users string) *Dovecot {
 	t.Helper()
+	Long(t)
 	d, err := PrepareDovecot(context.Background(), o.Version)
 	if err != nil {
 		t.Fatal(err)

@@ -120,7 +120,7 @@ func (d *Dovecot) writeLuaSettings(v Verify) error {
 	if err := os.Chown(path, 0, gid); err != nil {
 		return err
 	}
-	return os.Chmod(path, 0o640) // #nosec G302 -- as the documentation says
+	return os.Chmod(path, 0o640)
 }
 
 const config23 = `protocols = imap pop3 sieve submission lmtp

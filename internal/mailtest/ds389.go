@@ -86,7 +86,7 @@ func (d *DS389) prepare(ctx context.Context) error {
 
 // start runs the server in the foreground.
 func (d *DS389) start(ctx context.Context) error {
-	cmd := exec.Command("/usr/sbin/ns-slapd", "-D", filepath.Join(d.Dir, "conf"), "-i", filepath.Join(d.Dir, "run", "pid"), "-d", "0") // #nosec G204
+	cmd := exec.Command("/usr/sbin/ns-slapd", "-D", filepath.Join(d.Dir, "conf"), "-i", filepath.Join(d.Dir, "run", "pid"), "-d", "0")
 	p, err := startProcess("389-ds", cmd)
 	if err != nil {
 		return err

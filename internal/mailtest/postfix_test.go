@@ -15,6 +15,7 @@ import (
 // TestPostfixAuth authenticates at Postfix through each Dovecot, and delivers a
 // message into the mailbox.
 func TestPostfixAuth(t *testing.T) {
+	Long(t)
 	for _, v := range []Version{V23, V24} {
 		t.Run(string(v), func(t *testing.T) {
 			p, err := PreparePostfix()

@@ -2,6 +2,7 @@ package mailtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,9 @@ import (
 // stopTimeout is how long a server may take to end after SIGTERM before it is
 // killed.
 const stopTimeout = 5 * time.Second
+
+// errEnded is the exit of a server which said it was a success.
+var errEnded = errors.New("exit status 0")
 
 // process is a server which runs in the foreground as our child, in a process
 // group of its own.
@@ -66,8 +70,8 @@ func startProcess(name string, cmd *exec.Cmd) (*process, error) {
 // when a server changes its user, as Postfix and 389-ds do, and does not reach
 // the server's children.
 func guard(group int) (func(), error) {
-	cmd := exec.Command("/bin/sh", "-c", `read -r line || kill -s KILL -- "-$1"`, "guard", strconv.Itoa(group)) // #nosec G204
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                       // apart from our terminal's Ctrl-C
+	cmd := exec.Command("/bin/sh", "-c", `read -r line || kill -s KILL -- "-$1"`, "guard", strconv.Itoa(group))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // apart from our terminal's Ctrl-C
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -128,7 +132,7 @@ func (p *process) paused() error {
 		return err
 	}
 	for _, path := range threads {
-		b, err := os.ReadFile(path) // #nosec G304 -- below /proc
+		b, err := os.ReadFile(path)
 		if err == nil && !bytes.Contains(b, []byte(") T ")) {
 			return errors.New("a thread still runs")
 		}
@@ -176,7 +180,7 @@ func (p *process) await(ctx context.Context, ready func() error) error {
 		select {
 		case <-p.done:
 			p.kill()
-			return fmt.Errorf("%s ended before it was ready (%v): %s", p.name, p.err, p.log.tail())
+			return fmt.Errorf("%s ended before it was ready: %w: %s", p.name, cmp.Or(p.err, errEnded), p.log.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready (%w): %w: %s", p.name, ctx.Err(), last, p.log.tail())
 		case <-time.After(2 * time.Millisecond):

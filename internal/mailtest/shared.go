@@ -37,6 +37,7 @@ func Main(m *testing.M) {
 // adds its own.
 func Shared(t testing.TB, name string, o Options) *Site {
 	t.Helper()
+	o.needs(t)
 	shared.starting.Lock()
 	defer shared.starting.Unlock()
 	if s, ok := shared.sites[name]; ok {

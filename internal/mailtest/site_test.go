@@ -73,6 +73,7 @@ func checkLogin(t *testing.T, s *Site, password string, want bool) {
 // TestSharedDirectory lets a second mail server share a site's directory and
 // keys.
 func TestSharedDirectory(t *testing.T) {
+	Long(t)
 	first := Shared(t, "first", Options{})
 	second := New(t, Options{With: first, Dovecot: &DovecotOptions{}, Settings: Settings{"login": {"denial_time": "10ms"}}})
 	if Shared(t, "first", Options{}) != first {

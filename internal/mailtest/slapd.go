@@ -131,7 +131,7 @@ func (s *Slapd) start(ctx context.Context) error {
 	}
 	urls := strings.Join([]string{s.URI(), s.TLSURI(), s.SocketURI()}, " ")
 	// -d keeps slapd in the foreground, also with level 0.
-	cmd := exec.Command("/usr/sbin/slapd", "-d", level, "-F", filepath.Join(s.Dir, "conf"), "-h", urls) // #nosec G204
+	cmd := exec.Command("/usr/sbin/slapd", "-d", level, "-F", filepath.Join(s.Dir, "conf"), "-h", urls)
 	p, err := startProcess("slapd", cmd)
 	if err != nil {
 		return err

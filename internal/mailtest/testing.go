@@ -5,6 +5,23 @@ import (
 	"testing"
 )
 
+// Long skips a test in short mode, which starts no server but slapd. The helpers
+// below call it for what they start; tests that start servers themselves do.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts more than slapd; not in short mode")
+	}
+}
+
+// needs skips a test in short mode which asks for more than slapd and Postern.
+func (o Options) needs(t testing.TB) {
+	t.Helper()
+	if o.Dovecot != nil || o.Postfix != nil {
+		Long(t)
+	}
+}
+
 // NewSlapd is StartSlapd for a test, which it fails if slapd does not start.
 func NewSlapd(t testing.TB, o SlapdOptions) *Slapd {
 	t.Helper()
@@ -20,6 +37,7 @@ func NewSlapd(t testing.TB, o SlapdOptions) *Slapd {
 // start.
 func NewDovecot(t testing.TB, o DovecotOptions) *Dovecot {
 	t.Helper()
+	Long(t)
 	d, err := StartDovecot(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +50,7 @@ func NewDovecot(t testing.TB, o DovecotOptions) *Dovecot {
 // start.
 func NewPostfix(t testing.TB, o PostfixOptions) *Postfix {
 	t.Helper()
+	Long(t)
 	p, err := StartPostfix(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +63,7 @@ func NewPostfix(t testing.TB, o PostfixOptions) *Postfix {
 // servers' logs are shown if the test fails.
 func New(t testing.TB, o Options) *Site {
 	t.Helper()
+	o.needs(t)
 	s, err := Start(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +80,7 @@ func New(t testing.TB, o Options) *Site {
 // New389 is Start389 for a test, which it fails if the server does not start.
 func New389(t testing.TB) *DS389 {
 	t.Helper()
+	Long(t)
 	d, err := Start389(context.Background())
 	if err != nil {
 		t.Fatal(err)
