@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "capture": capture, "wantjson": wantJSON, "slapd": slapd, "adduser": addUser, "setattr": setAttr, "mode": mode,
+			"exits": exits, "capture": capture, "wantjson": wantJSON, "slapd": slapd, "adduser": addUser, "setattr": setAttr, "mode": mode, "configure": configure,
 		},
 	})
 }
@@ -136,6 +136,12 @@ func addUser(ts *testscript.TestScript, _ bool, args []string) {
 // setattr MAIL ATTRIBUTE [VALUE…].
 func setAttr(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(siteOf(ts).Slapd.SetAttr(args[0], args[1], args[2:]...))
+}
+
+// configure TABLE KEY VALUE: changes one setting of $C.
+func configure(ts *testscript.TestScript, _ bool, args []string) {
+	site := siteOf(ts)
+	ts.Check(site.Write(site.Slapd, mailtest.Settings{args[0]: {args[1]: args[2]}}))
 }
 
 // mode FILE OCTAL.

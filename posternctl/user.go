@@ -51,7 +51,7 @@ func (c *ctl) userDisable(ctx context.Context, d *desk.Desk, args []string) erro
 	}
 	c.say("Two-factor login is off for %s: the main password opens mail again. Ended: %s.", changed.User, changed.Ended)
 	if changed.AppPasswords > 0 {
-		c.say("%d app passwords are kept and go on working.", changed.AppPasswords)
+		c.say("App passwords are kept and go on working: %d.", changed.AppPasswords)
 	}
 	if changed.Required {
 		c.warn("the policy of %s demands two-factor login: the main password stays refused until that is changed", changed.User)
