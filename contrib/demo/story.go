@@ -85,7 +85,7 @@ func (s *story) command(args ...string) string {
 	cmd := exec.CommandContext(s.ctx, binary, append([]string{"-config", s.site.Path}, args...)...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
 	err = cmd.Run()
-	s.printf("%s", indent(all.String()))
+	s.printf("%s", indent(all.text.String()))
 	s.err = err
 	return stdout.String()
 }
@@ -93,14 +93,14 @@ func (s *story) command(args ...string) string {
 // transcript takes what a command writes to both its outputs, which come from two
 // goroutines.
 type transcript struct {
-	mu sync.Mutex
-	bytes.Buffer
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (t *transcript) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.Buffer.Write(p)
+	return t.text.Write(p)
 }
 
 // appPassword creates one, and takes from it what identifies it: its first group.

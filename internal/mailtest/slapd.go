@@ -31,7 +31,7 @@ const (
 	RootDN   = "cn=admin," + Base
 	ConfigDN = "cn=admin,cn=config"
 	// Password is that of every account above, and of the users made at the start.
-	Password = "correct horse battery"
+	Password = "correct-horse-battery"
 )
 
 // SlapdOptions say how the directory differs from a plain one.
