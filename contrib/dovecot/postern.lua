@@ -18,9 +18,9 @@
 
 local settings_file = "/etc/postern/lua.conf"
 
--- How long a login may take, in milliseconds. policyserver's own deadline is
--- shorter, so that it can still say "unavailable".
-local timeout = 8000
+-- How long a login may take, in milliseconds. policyserver's own deadline
+-- (login.deadline) is shorter, so that it can still say "unavailable".
+local timeout = 5000
 
 local known = { socket = true, url = true, key = true, key_file = true }
 

@@ -282,7 +282,7 @@ func TestAttack15_DaemonFaults(t *testing.T) {
 		if got := s.login(t, "hang@example.test", "own"); !strings.HasPrefix(got, unavailable) {
 			t.Errorf("hanging: %s", got)
 		}
-		if took := time.Since(began); took > 11*time.Second {
+		if took := time.Since(began); took > 9*time.Second {
 			t.Errorf("took %v", took)
 		}
 	})
