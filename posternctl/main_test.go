@@ -50,6 +50,7 @@ func setup(e *testscript.Env) error {
 	e.Setenv("KEYS", site.Keys)
 	e.Setenv("AUDIT", site.Audit)
 	e.Setenv("TZ", "UTC")
+	e.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector waits a second at each exit otherwise
 	return nil
 }
 
