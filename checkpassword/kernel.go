@@ -175,10 +175,13 @@ func (k *kernel) close(fd int) { k.call(syscall.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // harden gives up what a login does not need: the descriptors inherited from
 // Dovecot's auth process, its client sockets among them, and any way in which
-// the password could reach a core file or a debugger of the same user.
+// the password could reach a core file or a debugger of the same user. After an
+// ordinary start some of those descriptors are the Go runtime's own, and stay.
 func (d *door) harden() {
 	k := &d.kernel
-	k.call(sysCloseRange, 5, 1<<31-1, 0)
+	if k.raw {
+		k.call(sysCloseRange, 5, 1<<31-1, 0)
+	}
 	k.call6(syscall.SYS_PRLIMIT64, 0, syscall.RLIMIT_CORE, uintptr(unsafe.Pointer(&k.lim)), 0, 0)
 	k.call(syscall.SYS_PRCTL, prSetDumpable, 0, 0)
 }
