@@ -138,7 +138,7 @@ func (s *Store) listed(ctx context.Context, e *ldap.Entry) (*account.Account, er
 	}
 	a, err := s.account(&f)
 	if err != nil {
-		return &account.Account{ID: id, Holder: e.DN, HasHolder: true, Status: account.Disabled, Cause: err.Error()}, nil
+		a = &account.Account{ID: id, Holder: e.DN, HasHolder: true, Status: account.Disabled, Cause: err.Error()}
 	}
 	return a, nil
 }

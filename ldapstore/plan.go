@@ -118,7 +118,7 @@ func (p *plan) edit(was, now *account.Record) error {
 	case len(was.Stored) == 0:
 		return errNotStored
 	case was.Kind == account.KindState && !equal(was, now):
-		return errors.New("State cannot be removed")
+		return errors.New("an edit cannot remove State")
 	case was.Kind == account.KindState:
 		p.asserted = was.Stored
 		return nil
@@ -188,7 +188,7 @@ func (p *plan) swapState() error {
 			return errNotStored
 		}
 		if p.asserted != nil && string(p.asserted) != string(was.Stored) {
-			return fmt.Errorf("State: %w", account.ErrConflict)
+			return fmt.Errorf("the asserted State is not the one to swap: %w", account.ErrConflict)
 		}
 		p.remove(account.KindState, was.Stored)
 	}
