@@ -61,6 +61,18 @@ func (w *world) last(m mark, user string, action effect.Action) effect.Event {
 	return effect.Event{}
 }
 
+// session is the login of a session id, which the test made up, after a mark.
+func (w *world) session(m mark, id string) effect.Event {
+	w.t.Helper()
+	for _, e := range w.since(m, "") {
+		if e.Session == id {
+			return e
+		}
+	}
+	w.t.Errorf("no event of session %s in the audit log", id)
+	return effect.Event{}
+}
+
 // wantReason complains if the last login of a user had another reason.
 func (w *world) wantReason(m mark, user string, want login.Reason) {
 	w.t.Helper()

@@ -50,9 +50,10 @@ func (d door) options(t *testing.T) mailtest.Options {
 	must(t, err)
 	return mailtest.Options{
 		Binaries: dir,
-		Slapd:    mailtest.SlapdOptions{Log: true},
-		Dovecot:  &mailtest.DovecotOptions{Version: d.version, Door: d.conf},
-		Postfix:  &mailtest.PostfixOptions{},
+		// Five wrong binds lock an account, and every bind is in slapd's log.
+		Slapd:   mailtest.SlapdOptions{Log: true, Lockout: true},
+		Dovecot: &mailtest.DovecotOptions{Version: d.version, Door: d.conf},
+		Postfix: &mailtest.PostfixOptions{},
 	}
 }
 
