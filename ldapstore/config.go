@@ -44,7 +44,7 @@ type Config struct {
 	LoginAttribute string
 	Layout         string            // [layout] entry (default) or subtree
 	PosternBase    string            // [postern_base] Postern's own subtree
-	StatusFilter   string            // [status_filter] matches disabled accounts; costs a second search
+	StatusFilter   string            // [status_filter] matches disabled accounts; costs a second search, and sees only what the service account may search
 	Fields         map[string]string // table [login.fields]: Dovecot's field = attribute
 
 	Timeout  time.Duration // [timeout] of one operation; default 2s

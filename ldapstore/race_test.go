@@ -184,3 +184,20 @@ func TestApplyRefusesDefects(t *testing.T) {
 		sound(t, a)
 	})
 }
+
+// TestStateOnlyRises: a caller with an older State in hand cannot turn back what
+// voids sessions (ATTACKS 24, 35).
+func TestStateOnlyRises(t *testing.T) {
+	layouts(t, func(t *testing.T, h *harness) {
+		_, a := h.enrolled(t)
+		h.apply(t, a, account.Edit{Now: stateOf(t, account.State{Enrolled: true, Epoch: 100, Generation: 50})})
+		h.apply(t, a, account.Edit{Now: stateOf(t, account.State{Enrolled: true, Epoch: 99, Generation: 3})})
+		if a.State.Epoch != 100 || a.State.Generation != 50 {
+			t.Errorf("%+v", a.State)
+		}
+		h.apply(t, a, account.Edit{Now: record(account.KindSession, "s")}, account.Edit{Now: stateOf(t, account.State{})})
+		if a.State.Epoch != 100 || a.State.Generation != 51 {
+			t.Errorf("%+v", a.State)
+		}
+	})
+}

@@ -23,7 +23,7 @@ var statusRules = []struct {
 	{"pwdStartTime", startTime},            // the same, since 2.5
 	{"pwdEndTime", endTime},                //
 	{"shadowExpire", shadowExpire},         // RFC 2307
-	{"accountUnlockTime", bindLock},        // 389-ds, after wrong binds
+	{"accountUnlockTime", unlockTime},      // 389-ds, after wrong binds
 	{"userAccountControl", accountControl}, // Active Directory
 	{"accountExpires", windowsExpiry},      //
 	{"lockoutTime", windowsLock},           //
@@ -54,7 +54,8 @@ func flagged(v string, _ time.Time) account.Status {
 	return disabledIf(!strings.EqualFold(v, "FALSE"))
 }
 
-// lockedTime: an administrator's lock is the time 000001010000Z
+// lockedTime: the attribute outlives the lock, whose duration is in the password
+// policy: it goes with the next right bind. An administrator's lock is the time 000001010000Z
 // (draft-behera-ldap-password-policy-10 section 5.3.3), any other was set by
 // wrong binds.
 func lockedTime(v string, _ time.Time) account.Status {
@@ -64,7 +65,14 @@ func lockedTime(v string, _ time.Time) account.Status {
 	return account.BindLocked
 }
 
-func bindLock(string, time.Time) account.Status { return account.BindLocked }
+// unlockTime: the beginning of 1970 means until an administrator unlocks.
+func unlockTime(v string, now time.Time) account.Status {
+	t, err := ber.ParseGeneralizedTime([]byte(v))
+	if err == nil && t.Unix() != 0 && !now.Before(t) {
+		return account.Active
+	}
+	return account.BindLocked
+}
 
 func startTime(v string, now time.Time) account.Status {
 	t, err := ber.ParseGeneralizedTime([]byte(v))

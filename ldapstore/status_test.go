@@ -52,6 +52,8 @@ func TestAttack23_StatusTable(t *testing.T) {
 		{"lockoutTime", "0", account.Active},
 		{"lockoutTime", filetime(now), account.BindLocked},
 		{"accountUnlockTime", "20260601130000Z", account.BindLocked},
+		{"accountUnlockTime", "20260601110000Z", account.Active},
+		{"accountUnlockTime", "19700101000000Z", account.BindLocked},
 		{"description", "TRUE", account.Active},
 	} {
 		t.Run(row.attribute+"="+row.value, func(t *testing.T) {
@@ -103,6 +105,19 @@ func TestAttack23_Directory(t *testing.T) {
 			want("five wrong binds", account.BindLocked)
 			// The lock-out is the server's answer to the right password, too.
 			wantErr(t, h.Bind(context.Background(), h.find(t, mail), account.SecretString("secret of "+mail)), account.ErrWrong)
+			// BindLocked outlives the lock: only a bind tells whether it is over.
+			if err := slapd.SetAttr("cn=lockout,"+mailtest.Base, "pwdLockoutDuration", "1"); err != nil {
+				t.Fatal(err)
+			}
+			set("pwdAccountLockedTime", "20200101000000Z")
+			want("a lock that is over", account.BindLocked)
+			if err := h.Bind(context.Background(), h.find(t, mail), account.SecretString("secret of "+mail)); err != nil {
+				t.Errorf("a lock that is over: %v", err)
+			}
+			want("after the right password", account.Active)
+			if err := slapd.SetAttr("cn=lockout,"+mailtest.Base, "pwdLockoutDuration"); err != nil {
+				t.Fatal(err)
+			}
 			set("pwdAccountLockedTime", "000001010000Z")
 			want("administrator", account.Disabled)
 		})
