@@ -27,6 +27,10 @@ func (w *world) rows() []row {
 		name: "Lua door, main password, c=8", concurrent: 8, ours: ourLua,
 		contenders: []contender{w.auth(ourLua, w.mainOnly), w.auth(ldapBind, w.mainOnly)},
 	})
+	rows = append(rows, row{
+		name: "postern.lua alone, c=8", concurrent: 8, ours: ourScript,
+		contenders: []contender{w.auth(ourScript, w.app), w.auth(trivialLua, w.app)},
+	})
 	return append(append(rows, w.imapRows()...), w.flatRows()...)
 }
 

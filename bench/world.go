@@ -22,14 +22,14 @@ const (
 
 // world is everything that runs.
 type world struct {
-	ctx         context.Context
-	dir         string // floors, as Dovecot sees them
-	small, big  *mailtest.Site
-	dovecots    map[string]*mailtest.Dovecot
-	apps        map[string]string // app password by user
-	trivialAddr string
-	stops       []func()
-	progress    io.Writer
+	ctx        context.Context
+	dir        string // floors, as Dovecot sees them
+	small, big *mailtest.Site
+	dovecots   map[string]*mailtest.Dovecot
+	apps       map[string]string // app password by user
+	trivialURL string
+	stops      []func()
+	progress   io.Writer
 }
 
 // newWorld starts it; on failure nothing is left.
@@ -103,12 +103,13 @@ func (w *world) startTrivial() error {
 		return err
 	}
 	w.stops = append(w.stops, stop)
+	w.trivialURL = "http://" + address + "/verify"
 	path := filepath.Join(w.dir, "trivial.lua")
 	script, err := os.ReadFile(path) // #nosec G304 -- written above
 	if err != nil {
 		return err
 	}
-	text := strings.Replace(string(script), "@URL@", "http://"+address+"/verify", 1)
+	text := strings.Replace(string(script), "@URL@", w.trivialURL, 1)
 	return os.WriteFile(path, []byte(text), 0o644) // #nosec G306 G703 -- not secret
 }
 

@@ -25,13 +25,16 @@ func boot(stack unsafe.Pointer) int {
 		p = after(p)
 		c.arg(goString(*p))
 	}
-	if c.finish() != modeDoor {
-		return -1
-	}
-	p = after(p) // the nil after the arguments
 	d := &earlyDoor
 	d.init(3, 4, 2)
 	d.kernel.raw = true
+	switch c.finish() {
+	case modeUsage:
+		return d.misused()
+	case modeCheck, modeVersion:
+		return -1
+	}
+	p = after(p) // the nil after the arguments
 	for p = after(p); *p != nil; p = after(p) {
 		d.env(goString(*p))
 	}

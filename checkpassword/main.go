@@ -21,8 +21,8 @@
 // runs from there neither allocates nor needs the heap. That is six times faster
 // than an ordinary start, and lives within Dovecot's default_vsz_limit of 256 MB,
 // in which a 64-bit Go runtime cannot start. Everything also works with an
-// ordinary start; -check, -version, mistakes in the arguments, other processors
-// and tests have one.
+// ordinary start; -check, -version, arm64 and tests have one. (386 and s390x,
+// where Linux has no system call of its own for a socket, are not supported.)
 //
 // The rule for whatever door.run calls is therefore: no allocation, no map, no
 // defer, no goroutine, no conversion to an interface, no variable that must be
@@ -66,8 +66,14 @@ func run(args, env []string, d *door, stdout *os.File) int {
 		_, _ = stdout.WriteString("checkpassword " + version + "\n")
 		return 0
 	}
-	d.readAll() // or Dovecot sees EPIPE instead of our complaint
-	_, _ = os.Stderr.WriteString(usage)
+	return d.misused()
+}
+
+// misused complains, but not before Dovecot has got rid of the request: it would
+// see EPIPE instead of our words.
+func (d *door) misused() int {
+	d.readAll()
+	d.kernel.writeAll(d.log, append(d.answer[:0], usage...))
 	return exitUnavailable
 }
 
