@@ -56,11 +56,14 @@ func (h *harness) swapAndRemove(t *testing.T, a *account.Account, id string) {
 	used.Used = account.Use{At: time.Now(), Service: account.IMAP}
 	h.apply(t, a, account.Edit{Was: &was, Now: &used})
 	if string(a.StateRecord.Stored) != state {
-		t.Error("a swap of one record touched State")
+		t.Error("a last use touched State")
 	}
 	ended := used
 	ended.Ended = time.Now()
 	h.apply(t, a, account.Edit{Was: &used, Now: &ended})
+	if i := a.State.Find(account.KindApp, id); i < 0 || !a.State.Members[i].Ended {
+		t.Error("State does not say that the record has ended")
+	}
 	got, err := a.Record(account.KindApp, id)
 	if err != nil || got.Live(time.Now()) || got.Used.Service != account.IMAP {
 		t.Errorf("tombstone: %+v, %v", got, err)

@@ -133,16 +133,38 @@ func (p *plan) edit(was, now *account.Record) error {
 		return nil
 	}
 	p.remove(was.Kind, was.Stored)
+	p.mark(was, now)
 	return p.put(*now, now)
 }
 
 func (p *plan) addRecord(r *account.Record) error {
-	m := account.Member{Kind: r.Kind, ID: r.ID}
-	if slices.Contains(p.members, m) {
+	if p.member(r) != nil {
 		return fmt.Errorf("%s %q exists: %w", r.Kind, r.ID, account.ErrConflict)
 	}
+	m := account.Member{Kind: r.Kind, ID: r.ID, Ended: !r.Ended.IsZero()}
 	p.members, p.changed = append(p.members, m), true
 	return p.put(*r, r)
+}
+
+// member is State's name of a record, nil if there is none.
+func (p *plan) member(r *account.Record) *account.Member {
+	for i := range p.members {
+		if m := &p.members[i]; m.Kind == r.Kind && m.ID == r.ID {
+			return m
+		}
+	}
+	return nil
+}
+
+// mark notes in State that a record has ended: its older value must not count if
+// somebody puts it back.
+func (p *plan) mark(was, now *account.Record) {
+	if was.Ended.IsZero() == now.Ended.IsZero() {
+		return
+	}
+	if m := p.member(now); m != nil {
+		m.Ended, p.changed = !now.Ended.IsZero(), true
+	}
 }
 
 func (p *plan) drop(r *account.Record) {

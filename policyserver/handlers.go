@@ -17,6 +17,7 @@ import (
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /verify", s.authorised(http.HandlerFunc(s.verify)))
+	mux.Handle("POST /{$}", s.authorised(http.HandlerFunc(s.authPolicy)))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", s.metrics.handler())

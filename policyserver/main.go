@@ -102,6 +102,8 @@ func checkAll(ctx context.Context, cfg *app.Config, stdout, stderr io.Writer) in
 	}
 	_, err := peerUIDs(cfg.Policyserver.SocketUsers)
 	fail(err)
+	_, err = cfg.LoginSettings()
+	fail(err)
 	store, ring, err := cfg.OpenStore(account.RoleDoor)
 	fail(err)
 	if err == nil {

@@ -16,6 +16,7 @@ type metrics struct {
 	registry      *prometheus.Registry
 	events        *prometheus.CounterVec
 	duration      *prometheus.HistogramVec
+	policy        *prometheus.HistogramVec
 	auditFailures prometheus.Counter
 }
 
@@ -29,11 +30,15 @@ func newMetrics() *metrics {
 			Name: "postern_verify_seconds", Help: "Duration of /verify.",
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5},
 		}, []string{"verdict"}),
+		policy: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "postern_policy_seconds", Help: "Duration of auth-policy requests.",
+			Buckets: []float64{.00005, .0001, .0002, .0005, .001, .002, .005, .01, .05, .1, .5, 2},
+		}, []string{"command"}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "postern_audit_failures_total", Help: "Audit lines that could not be written.",
 		}),
 	}
-	m.registry.MustRegister(m.events, m.duration, m.auditFailures,
+	m.registry.MustRegister(m.events, m.duration, m.policy, m.auditFailures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

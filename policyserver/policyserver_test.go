@@ -33,8 +33,8 @@ func question(change ...string) string {
 	return v.Encode()
 }
 
-// ask posts a question over TCP and returns status and body.
-func ask(t *testing.T, s *mailtest.Site, key, form string) (int, string) {
+// post sends a question over TCP and returns status and body.
+func post(t *testing.T, s *mailtest.Site, key, form string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL(), strings.NewReader(form))
 	if err != nil {
@@ -68,7 +68,7 @@ func TestVerifyMapsTheOutcomes(t *testing.T) {
 		"lookup":         {question("lookup", "1", "password", "wrong"), 200, "granted\n"},
 		"lookup unknown": {question("lookup", "1", "user", "nobody@example.test"), 403, "denied\tunknown\n"},
 	} {
-		status, body := ask(t, s, s.Key, c.form)
+		status, body := post(t, s, s.Key, c.form)
 		if status != c.status || !strings.HasPrefix(body, c.word) {
 			t.Errorf("%s: %d %q", name, status, body)
 		}
@@ -82,7 +82,7 @@ func TestVerifyMapsTheOutcomes(t *testing.T) {
 func TestMalformedQuestions(t *testing.T) {
 	s := site(t)
 	for _, form := range []string{"", "password=x", "user=a&user=b", "user=a&passwort=b", "user=%zz", "user=%4", "user=a&lookup=yes", "{}"} {
-		if status, body := ask(t, s, s.Key, form); status != http.StatusBadRequest {
+		if status, body := post(t, s, s.Key, form); status != http.StatusBadRequest {
 			t.Errorf("%q: %d %s", form, status, body)
 		}
 	}
@@ -92,7 +92,7 @@ func TestMalformedQuestions(t *testing.T) {
 func TestWhoMayAsk(t *testing.T) {
 	s := site(t)
 	for _, key := range []string{"", "wrong", s.Key + "x", s.Key[:len(s.Key)-1]} {
-		if status, body := ask(t, s, key, question()); status != http.StatusUnauthorized || strings.Contains(body, "granted") {
+		if status, body := post(t, s, key, question()); status != http.StatusUnauthorized || strings.Contains(body, "granted") {
 			t.Errorf("key %q: %d %s", key, status, body)
 		}
 	}
@@ -132,7 +132,7 @@ func TestAttack32_LargeBodies(t *testing.T) {
 	if grown := rss(t, s.Policyserver.Pid()) - before; grown > 64<<20 {
 		t.Errorf("memory grew by %d MB", grown>>20)
 	}
-	if status, _ := ask(t, s, s.Key, question()); status != 200 {
+	if status, _ := post(t, s, s.Key, question()); status != 200 {
 		t.Errorf("afterwards: %d", status)
 	}
 }
@@ -175,7 +175,7 @@ func TestAttack32_SlowHeader(t *testing.T) {
 
 func TestReadyAndMetrics(t *testing.T) {
 	s := site(t)
-	ask(t, s, s.Key, question("user", "alice@example.test", "password", "wrong"))
+	post(t, s, s.Key, question("user", "alice@example.test", "password", "wrong"))
 	res, err := http.Get("http://" + s.Listen + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestReadyAndMetrics(t *testing.T) {
 func TestAttack15_DirectoryDown(t *testing.T) {
 	s := mailtest.New(t, mailtest.Options{})
 	s.Slapd.Shutdown()
-	if status, body := ask(t, s, s.Key, question()); status != 503 || body != "unavailable\n" {
+	if status, body := post(t, s, s.Key, question()); status != 503 || body != "unavailable\n" {
 		t.Errorf("%d %q", status, body)
 	}
 	if err := s.Policyserver.Get(t.Context(), "/readyz"); err == nil {
@@ -209,14 +209,14 @@ func TestAttack15_DirectoryDown(t *testing.T) {
 	if err := s.Policyserver.RestartUnready(t.Context()); err != nil {
 		t.Fatalf("it must start while the directory is down: %v", err)
 	}
-	if status, body := ask(t, s, s.Key, question()); status != 503 {
+	if status, body := post(t, s, s.Key, question()); status != 503 {
 		t.Errorf("after a restart: %d %q", status, body)
 	}
 	if err := s.Slapd.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool {
-		status, _ := ask(t, s, s.Key, question())
+		status, _ := post(t, s, s.Key, question())
 		return status == 200
 	})
 }
@@ -266,7 +266,7 @@ func TestGracefulStop(t *testing.T) {
 	answers := make(chan int, 10)
 	for range cap(answers) {
 		go func() {
-			status, _ := ask(t, s, s.Key, question("password", "wrong"))
+			status, _ := post(t, s, s.Key, question("password", "wrong"))
 			answers <- status
 		}()
 	}

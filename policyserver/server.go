@@ -64,8 +64,11 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	recorder := effect.Fanout{s.audit, s.metrics}
-	s.gate = login.New(s.store, s.ring, recorder, cfg.LoginSettings(), time.Now)
+	settings, err := cfg.LoginSettings()
+	if err != nil {
+		return nil, err
+	}
+	s.gate = login.New(login.Parts{Store: s.store, Prover: s.ring, Recorder: effect.Fanout{s.audit, s.metrics}, Now: time.Now}, settings)
 	return s, nil
 }
 

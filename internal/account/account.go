@@ -121,6 +121,9 @@ func (a *Account) Record(k Kind, id string) (Record, error) {
 	if i < 0 {
 		return Record{}, fmt.Errorf("%s %q: %w", k, id, ErrNoRecord)
 	}
+	if slices.ContainsFunc(a.values[k][i+1:], func(v Value) bool { return v.ID == id }) {
+		return Record{}, fmt.Errorf("%s %q is stored more than once: %w", k, id, ErrDamaged)
+	}
 	r, err := a.opener.Open(a.ID, k, a.values[k][i].Stored)
 	if err != nil {
 		return Record{}, fmt.Errorf("%s %q: %w", k, id, err)
@@ -128,10 +131,31 @@ func (a *Account) Record(k Kind, id string) (Record, error) {
 	if a.stateErr != nil {
 		return Record{}, a.stateErr
 	}
-	if !a.State.Has(k, id) {
+	member := a.State.Find(k, id)
+	switch {
+	case member < 0:
 		return Record{}, fmt.Errorf("%s %q is not named by State: %w", k, id, ErrDamaged)
+	case a.State.Members[member].Ended && r.Ended.IsZero():
+		return Record{}, fmt.Errorf("%s %q was revoked, and an older value put back: %w", k, id, ErrDamaged)
 	}
 	return r, nil
+}
+
+// StateEdit returns the edit that replaces State by s, for an account whose
+// records are intact; else an error that wraps ErrDamaged. A new State is dated now.
+func (a *Account) StateEdit(s State, now time.Time) ([]Edit, error) {
+	if err := a.Damage(); err != nil {
+		return nil, err
+	}
+	body, err := Encode(s)
+	if err != nil {
+		return nil, err
+	}
+	r := Record{Kind: KindState, ID: "state", Created: now, Body: body}
+	if a.StateRecord != nil {
+		r.Created = a.StateRecord.Created
+	}
+	return []Edit{{Was: a.StateRecord, Now: &r}}, nil
 }
 
 // Records opens all records of one kind. Damaged ones are left out and reported

@@ -92,6 +92,35 @@ func TestAttack20_StateIsTheSealOverTheRecords(t *testing.T) {
 	}
 }
 
+// An old value put back beside or in place of a revoked one is not believed
+// (ATTACKS 20).
+func TestAttack20_RevivedRecord(t *testing.T) {
+	ended := account.State{Members: []account.Member{{Kind: account.KindApp, ID: "a", Ended: true}}}
+	if _, err := attach(t, &ended, "a").Record(account.KindApp, "a"); !errors.Is(err, account.ErrDamaged) {
+		t.Errorf("a live value of a revoked record: %v", err)
+	}
+	a := attach(t, &account.State{Members: members("a")}, "a", "a")
+	if _, err := a.Record(account.KindApp, "a"); !errors.Is(err, account.ErrDamaged) || a.Damage() == nil {
+		t.Errorf("two values with one id: %v", err)
+	}
+}
+
+func TestNoteMainUse(t *testing.T) {
+	var s account.State
+	at := time.Unix(1_800_000_000, 0)
+	for i := range 30 {
+		s.NoteMainUse(account.Use{At: at.Add(time.Duration(i) * time.Hour), Service: account.IMAP, Agent: fmt.Sprint(i % 25)})
+	}
+	last := s.MainUses[len(s.MainUses)-1]
+	if len(s.MainUses) != 20 || last.Agent != "4" || last.Count != 1 {
+		t.Errorf("%d entries, last %+v", len(s.MainUses), last)
+	}
+	s.NoteMainUse(account.Use{At: at, Service: account.IMAP, Agent: "4"})
+	if last = s.MainUses[len(s.MainUses)-1]; last.Count != 2 || len(s.MainUses) != 20 {
+		t.Errorf("%+v", last)
+	}
+}
+
 func TestTwoStatesAreDamage(t *testing.T) {
 	a := &account.Account{}
 	a.Attach(map[account.Kind][]account.Value{account.KindState: {{ID: "a"}, {ID: "b"}}}, plain{})

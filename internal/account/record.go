@@ -113,11 +113,13 @@ func Decode(b []byte, v any) error {
 	return nil
 }
 
-// Member names one record in State.
+// Member names one record in State. Ended says that it was revoked: an older
+// value of it, live, that somebody puts back is then not believed (ATTACKS 20).
 type Member struct {
-	_    struct{} `cbor:",toarray"`
-	Kind Kind
-	ID   string
+	_     struct{} `cbor:",toarray"`
+	Kind  Kind
+	ID    string
+	Ended bool
 }
 
 // State is the body of an account's State record.
@@ -133,6 +135,31 @@ type State struct {
 	Failures   map[Kind]uint `cbor:"6,keyasint,omitempty"` // consecutive wrong tries per kind
 	Handle     []byte        `cbor:"7,keyasint,omitempty"` // WebAuthn user handle
 	GraceStart time.Time     `cbor:"8,keyasint,omitzero"`
+	MainUses   []MainUse     `cbor:"9,keyasint,omitempty"` // who tried the main password where it is not enough
+}
+
+// MainUse is one mail program that still uses the main password of an account
+// with two-factor login.
+type MainUse struct {
+	Use
+	Count uint `cbor:"5,keyasint"` // hours in which it did
+}
+
+const maxMainUses = 20
+
+// NoteMainUse counts a use with those of the same service, address and program;
+// of too many, the one longest unused goes.
+func (s *State) NoteMainUse(u Use) {
+	same := func(m MainUse) bool { return m.Service == u.Service && m.From == u.From && m.Agent == u.Agent }
+	count := uint(1)
+	if i := slices.IndexFunc(s.MainUses, same); i >= 0 {
+		count += s.MainUses[i].Count
+		s.MainUses = slices.Delete(s.MainUses, i, i+1)
+	}
+	s.MainUses = append(s.MainUses, MainUse{Use: u, Count: count})
+	if len(s.MainUses) > maxMainUses {
+		s.MainUses = s.MainUses[1:]
+	}
 }
 
 // DecodeState reads the body of a State record.
@@ -143,14 +170,18 @@ func DecodeState(body []byte) (State, error) {
 }
 
 // Has reports whether State names the record.
-func (s *State) Has(k Kind, id string) bool {
-	return slices.ContainsFunc(s.Members, func(m Member) bool { return m.Kind == k && m.ID == id })
+func (s *State) Has(k Kind, id string) bool { return s.Find(k, id) >= 0 }
+
+// Find returns the index of the record among Members, -1 if State does not name it.
+func (s *State) Find(k Kind, id string) int {
+	return slices.IndexFunc(s.Members, func(m Member) bool { return m.Kind == k && m.ID == id })
 }
 
 // Clone returns a copy that shares no memory with s.
 func (s State) Clone() State {
 	s.Members = slices.Clone(s.Members)
 	s.Handle = slices.Clone(s.Handle)
+	s.MainUses = slices.Clone(s.MainUses)
 	failures := make(map[Kind]uint, len(s.Failures))
 	for k, n := range s.Failures {
 		failures[k] = n

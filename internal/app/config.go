@@ -25,6 +25,7 @@ type Config struct {
 	Keys         Keys            `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
 	Policyserver Policyserver    `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
 	Login        Login           `toml:"login" doc:"What decides a login."`
+	Sessions     Sessions        `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
 	Policy       policy.Settings `toml:"policy" doc:"Default policy of the site. An account's own posternPolicy (JSON, same keys) overrides it field by field."`
 	Audit        Audit           `toml:"audit" doc:"One JSON line per decision and per change."`
 	Privacy      Privacy         `toml:"privacy" doc:"What is written down about users."`
@@ -60,22 +61,26 @@ type Keys struct {
 
 // Policyserver configures the daemon.
 type Policyserver struct {
-	Socket      string   `toml:"socket" doc:"Unix socket of /verify, for checkpassword and for Lua on Dovecot 2.4. Empty: none. systemd may pass it in instead."`
-	SocketUsers []string `toml:"socket_users" doc:"Who may ask on the socket, by user name or number: the users that Dovecot's auth and auth-worker processes run as."`
-	Listen      string   `toml:"listen" doc:"TCP address of /verify, /metrics, /livez, /readyz, for Lua on Dovecot 2.3. Empty: none."`
-	APIKeyFile  string   `toml:"api_key_file" doc:"File with the key that callers over TCP send as X-API-Key, or credential:NAME."`
-	MaxConns    int      `toml:"max_connections" doc:"Connections at once, on each listener."`
+	Socket        string   `toml:"socket" doc:"Unix socket of /verify, for checkpassword and for Lua on Dovecot 2.4. Empty: none. systemd may pass it in instead."`
+	SocketUsers   []string `toml:"socket_users" doc:"Who may ask on the socket, by user name or number: the users that Dovecot's auth and auth-worker processes run as."`
+	Listen        string   `toml:"listen" doc:"TCP address of /verify, /metrics, /livez, /readyz, for Lua on Dovecot 2.3. Empty: none."`
+	APIKeyFile    string   `toml:"api_key_file" doc:"File with the key that callers over TCP send as X-API-Key, or credential:NAME."`
+	MaxConns      int      `toml:"max_connections" doc:"Connections at once, on each listener."`
+	HashNonceFile string   `toml:"hash_nonce_file" doc:"File with Dovecot's auth_policy_hash_nonce, or credential:NAME. Empty: mail programs are not told that they need an app password."`
 }
 
 // Login configures package login.
 type Login struct {
-	MainPassword string            `toml:"main_password" doc:"\"bind\": the directory checks main passwords. \"next\": for accounts without a second factor the site's own passdb, after Postern's, does (Lua door only)."`
-	UnknownUser  string            `toml:"unknown_user" doc:"\"deny\" names that no entry answers to, or leave them to the site's own passdb: \"next\" (Lua door only)."`
-	ReturnUser   bool              `toml:"return_user" doc:"Tell Dovecot the account's own address as the user name. This moves mailboxes of people who log in by another name."`
-	Fields       map[string]string `toml:"fields" doc:"Fields for Dovecot and the attributes they come from, such as userdb_home = \"homeDirectory\"."`
-	Deadline     Duration          `toml:"deadline" doc:"For one decision. Doors wait 5 s."`
-	DenialTime   Duration          `toml:"denial_time" doc:"Every denial takes a multiple of this, so that unknown names and wrong passwords take equally long. Longer than one bind."`
-	MaxBinds     int               `toml:"max_binds" doc:"Main passwords checked at once. App passwords do not wait for them."`
+	MainPassword string               `toml:"main_password" doc:"\"bind\": the directory checks main passwords. \"next\": for accounts without a second factor the site's own passdb, after Postern's, does (Lua door only)."`
+	UnknownUser  string               `toml:"unknown_user" doc:"\"deny\" names that no entry answers to, or leave them to the site's own passdb: \"next\" (Lua door only)."`
+	ReturnUser   bool                 `toml:"return_user" doc:"Tell Dovecot the account's own address as the user name. This moves mailboxes of people who log in by another name."`
+	Fields       map[string]string    `toml:"fields" doc:"Fields for Dovecot and the attributes they come from, such as userdb_home = \"homeDirectory\"."`
+	HelpURL      string               `toml:"help_url" doc:"Where users make app passwords; mail programs show it when they are refused."`
+	MasterUsers  map[string][]string  `toml:"master_users" doc:"Master users of Dovecot that may impersonate, each with the networks it may come from. Nobody else may."`
+	Observe      map[string]time.Time `toml:"observe" doc:"Domains that are only observed until a date, such as \"example.test\" = 2026-12-31T12:00:00Z: main passwords of users with 2FA still work, and are reported."`
+	Deadline     Duration             `toml:"deadline" doc:"For one decision. Doors wait 5 s."`
+	DenialTime   Duration             `toml:"denial_time" doc:"Every denial takes a multiple of this, so that unknown names and wrong passwords take equally long. Longer than one bind."`
+	MaxBinds     int                  `toml:"max_binds" doc:"Main passwords checked at once. App passwords do not wait for them."`
 }
 
 // Audit configures the audit log.
@@ -131,7 +136,8 @@ func Default() Config {
 			DenialTime:   Duration(50 * time.Millisecond),
 			MaxBinds:     8,
 		},
-		Policy:  builtin,
-		Privacy: Privacy{Address: effect.AddressFull},
+		Sessions: defaultSessions(),
+		Policy:   builtin,
+		Privacy:  Privacy{Address: effect.AddressFull},
 	}
 }

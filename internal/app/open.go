@@ -1,10 +1,13 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/account"
@@ -91,16 +94,53 @@ func (c *Config) APIKey() (account.Secret, error) {
 	return account.NewSecret(key), nil
 }
 
-// LoginSettings are the site's choices for package login.
-func (c *Config) LoginSettings() login.Settings {
+// LoginSettings are the site's choices for package login. It reads the nonce of
+// Dovecot's auth policy.
+func (c *Config) LoginSettings() (login.Settings, error) {
 	l := c.Login
-	return login.Settings{
+	s := login.Settings{
 		MainElsewhere:    l.MainPassword == "next",
 		UnknownElsewhere: l.UnknownUser == "next",
 		Deadline:         time.Duration(l.Deadline),
 		DenialTime:       time.Duration(l.DenialTime),
 		MaxBinds:         l.MaxBinds,
+		HelpURL:          l.HelpURL,
+		ReturnUser:       l.ReturnUser,
+		Observe:          make(map[string]login.Period),
 	}
+	for domain, until := range l.Observe {
+		s.Observe[strings.ToLower(domain)] = login.Period{Until: until}
+	}
+	var err error
+	if s.Masters, err = c.masters(); err != nil {
+		return s, err
+	}
+	if c.Policyserver.HashNonceFile == "" {
+		return s, nil
+	}
+	nonce, err := secretfile.ReadLine(c.Policyserver.HashNonceFile)
+	if err != nil {
+		return s, fmt.Errorf("policyserver.hash_nonce_file: %w", err)
+	}
+	s.HashNonce = account.NewSecret(nonce)
+	return s, nil
+}
+
+// masters reads the networks of login.master_users.
+func (c *Config) masters() (map[string][]netip.Prefix, error) {
+	all := make(map[string][]netip.Prefix)
+	var errs []error
+	for name, networks := range c.Login.MasterUsers {
+		for _, text := range networks {
+			p, err := netip.ParsePrefix(text)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("login.master_users.%s: %q is not a network like 192.0.2.0/24", name, text))
+				continue
+			}
+			all[name] = append(all[name], p.Masked())
+		}
+	}
+	return all, errors.Join(errs...)
 }
 
 // FieldNames lists the configured reply fields in a fixed order.

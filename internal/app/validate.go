@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +37,11 @@ func (c *Config) problems() []error {
 			ps.add("login.fields.%s: Dovecot can be given only %s", key, strings.Join(replyFields, ", "))
 		}
 	}
+	_, err := c.masters()
+	ps.join("", err)
+	ps.helpURL(c.Login.HelpURL)
 	c.listeners(&ps)
+	c.Sessions.problems(&ps)
 	ps.absolute("keys.directory", c.Keys.Directory)
 	if c.Audit.File != "" {
 		ps.absolute("audit.file", c.Audit.File)
@@ -96,6 +101,18 @@ func (ps *problemList) count(key string, n int) {
 func (ps *problemList) absolute(key, path string) {
 	if !filepath.IsAbs(path) {
 		ps.add("%s: %q is not an absolute path", key, path)
+	}
+}
+
+// helpURL must fit the lines that mail protocols carry it in.
+func (ps *problemList) helpURL(text string) {
+	if text == "" {
+		return
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(text) > 200 ||
+		strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+		ps.add("login.help_url: must be an https:// URL of at most 200 plain characters")
 	}
 }
 

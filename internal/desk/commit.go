@@ -166,7 +166,7 @@ func (d *Desk) recordFailure(o order, a *account.Account, err error) {
 func (d *Desk) record(o order, a *account.Account, e effect.Event) {
 	e.Time, e.Actor, e.User = d.Now(), o.who.Name, loggable(o.user)
 	if a != nil {
-		e.User, e.Account, e.Domain = a.Name, a.ID, a.Domain
+		e.User, e.Account, e.Domain, e.Epoch = a.Name, a.ID, a.Domain, a.State.Epoch
 	}
 	d.Recorder.Record(e)
 }

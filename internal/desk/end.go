@@ -101,8 +101,8 @@ func (d *draft) remaining() []account.Member {
 	var members []account.Member
 	for _, k := range account.Kinds {
 		for _, v := range d.account.Values(k) {
-			if _, err := d.open(k, v); err == nil && k != account.KindState && !d.removes(k, v.ID) {
-				members = append(members, account.Member{Kind: k, ID: v.ID})
+			if r, err := d.open(k, v); err == nil && k != account.KindState && !d.removes(k, v.ID) {
+				members = append(members, account.Member{Kind: k, ID: v.ID, Ended: !r.Ended.IsZero()})
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type Action string
 const (
 	Login              Action = "login"
 	Lookup             Action = "lookup"
+	Policy             Action = "policy" // a refusal by the auth policy
 	Damage             Action = "damage" // stored data does not match what Postern wrote: an alarm
 	AppPasswordCreated Action = "app_password_created"
 	AppPasswordRevoked Action = "app_password_revoked"
@@ -53,6 +54,7 @@ type Event struct {
 	Actor      string          `json:"actor,omitempty"` // who made a change
 	Detail     string          `json:"detail,omitempty"`
 	Micros     int64           `json:"us,omitempty"` // duration in microseconds
+	Epoch      int64           `json:"-"`            // of the account after a change; see Ending
 }
 
 // Recorder takes events. Record must not block on slow outputs for long, and

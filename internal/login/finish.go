@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"postern/internal/account"
 	"postern/internal/effect"
@@ -13,16 +12,20 @@ import (
 	"postern/internal/verify"
 )
 
-// granted adds what a login that was let in has: the proof of its credential and
+// letIn adds what a login that was let in has: the proof of its credential and
 // the note of its last use. A reply that Dovecot could not be given is no login.
-func (g *Gate) granted(a *Attempt, d *Decision) {
+func (g *Gate) letIn(a *Attempt, d *Decision) {
 	for key, value := range d.Account.Fields {
 		if !verify.ValidValue(value) || !verify.ValidValue(key) {
 			d.Outcome, d.Reason = account.Unavailable, BadField
 			return
 		}
 	}
-	proof, err := g.ProveCredential(a.User, a.Service, a.Client, d.Credential)
+	user := a.User
+	if g.settings.ReturnUser {
+		user = d.Account.Name
+	}
+	proof, err := g.ProveCredential(user, a.Service, a.Client, d.Credential)
 	if err != nil {
 		d.Outcome, d.Reason = account.Unavailable, DirectoryDown
 		return
@@ -30,7 +33,7 @@ func (g *Gate) granted(a *Attempt, d *Decision) {
 	d.CredID = proof
 	if id, ok := strings.CutPrefix(d.Credential, "app:"); ok {
 		use := account.Use{At: g.now(), Service: a.Service, From: a.Client, Agent: effect.Clean(a.Agent)}
-		g.touches.note(d.Account, id, use)
+		g.touches.app(d.Account, id, use)
 	}
 }
 
@@ -83,6 +86,3 @@ func loggable(user string) string {
 	}
 	return user
 }
-
-// touchEvery is how often the last use of a credential is written at most.
-const touchEvery = time.Hour

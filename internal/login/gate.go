@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -18,7 +19,7 @@ import (
 type Prover interface {
 	// MAC returns a keyed proof over parts for one purpose.
 	MAC(role, purpose string, parts ...string) ([]byte, error)
-	// Verify reports whether sum is such a proof.
+	// Verify reports whether sum is such a proof, or its first 16 bytes or more.
 	Verify(sum []byte, role, purpose string, parts ...string) bool
 }
 
@@ -31,14 +32,38 @@ type Gate struct {
 	now      func() time.Time
 	binds    chan struct{}
 	touches  *toucher
+	throttle Throttle
+	down     atomic.Int64 // Unix nanoseconds of the directory's last failure, 0 since it answered
+
+	// What the auth policy's questions need to know of each other and of /verify,
+	// all by login, none of it needed for a right decision at the passdb.
+	flows    *memory // logins that asked and were not reported yet
+	refused  *memory // right main passwords that were not enough
+	granted  *memory // Postfix's logins that were granted, which have no session
+	passedOn *memory // tries left to the site's own passdb
 }
 
-// New returns a Gate. now is the clock, time.Now outside tests.
-func New(store account.Store, prover Prover, recorder effect.Recorder, settings Settings, now func() time.Time) *Gate {
-	g := &Gate{store: store, prover: prover, recorder: recorder, settings: settings, now: now}
-	g.binds = make(chan struct{}, max(1, settings.MaxBinds))
-	g.touches = newToucher(store, now)
-	return g
+// Parts are what a Gate stands on. Now is time.Now outside tests; without a
+// Throttle nothing is throttled.
+type Parts struct {
+	Store    account.Store
+	Prover   Prover
+	Recorder effect.Recorder
+	Throttle Throttle
+	Now      func() time.Time
+}
+
+// New returns a Gate.
+func New(p Parts, settings Settings) *Gate {
+	if p.Throttle == nil {
+		p.Throttle = unlimited{}
+	}
+	return &Gate{
+		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, now: p.Now, settings: settings,
+		binds: make(chan struct{}, max(1, settings.MaxBinds)), touches: newToucher(p.Store),
+		flows: newMemory(memoryLimit), refused: newMemory(memoryLimit),
+		granted: newMemory(memoryLimit), passedOn: newMemory(memoryLimit),
+	}
 }
 
 // Close waits for pending last-use updates until ctx ends.
@@ -54,10 +79,12 @@ func (g *Gate) Mail(ctx context.Context, a Attempt) Decision {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, g.settings.Deadline)
 	defer cancel()
-	d := g.mail(ctx, &a)
+	try := g.try(&a)
+	d := g.mail(ctx, &a, try)
 	if d.Outcome == account.Granted {
-		g.granted(&a, &d)
+		g.letIn(&a, &d)
 	}
+	g.learn(ctx, &a, &d, try)
 	g.record(effect.Login, &a, &d, effect.Event{Time: start, Micros: time.Since(began).Microseconds()})
 	if d.Outcome == account.Denied && d.Reason != Elsewhere {
 		pad(began, g.settings.DenialTime)
@@ -80,7 +107,7 @@ func (g *Gate) lookup(ctx context.Context, a *Attempt) Decision {
 	if reason := refuseName(a); reason != "" {
 		return denied(reason)
 	}
-	acct, err := g.store.Find(ctx, a.User)
+	acct, err := g.find(ctx, a.User)
 	if err != nil {
 		return g.notFound(err)
 	}
@@ -92,22 +119,29 @@ func (g *Gate) lookup(ctx context.Context, a *Attempt) Decision {
 
 // mail is the decision itself. The order matters: what needs no directory comes
 // first, and nothing about an account is told before its credential was right.
-func (g *Gate) mail(ctx context.Context, a *Attempt) Decision {
+func (g *Gate) mail(ctx context.Context, a *Attempt, t *Try) Decision {
 	if reason := refuseName(a); reason != "" {
 		return denied(reason)
 	}
 	if a.Password.Empty() {
 		return denied(EmptyPassword)
 	}
+	if g.throttle.Prefix(ctx, *t).Refuse { // its wait is the auth policy's to impose
+		return denied(Throttled)
+	}
 	p := factor.Classify(a.Password)
-	acct, err := g.store.Find(ctx, a.User)
+	acct, err := g.find(ctx, a.User)
 	if err != nil {
 		d := g.notFound(err)
 		if d.Reason == Elsewhere && p.Shape != factor.Main {
 			d.Reason = UnknownUser // an app password never travels on to another passdb
 		}
+		if d.Reason == UnknownUser && p.Shape == factor.Main && g.limited(ctx, t) {
+			return denied(Throttled) // as for an account that exists
+		}
 		return d
 	}
+	t.Account = acct.ID
 	d := g.check(ctx, a, acct, p)
 	d.Account = acct
 	return d
@@ -140,9 +174,10 @@ func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p f
 // mainPassword checks the main password. With 2FA on, a right one is still
 // refused; it is checked all the same, so that the owner can be told why.
 func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Account, eff policy.Effective) Decision {
-	twoFactor := acct.TwoFactor() || eff.TwoFactor == policy.Mandatory
+	twoFactor := g.twoFactor(acct, eff)
+	observed := twoFactor && g.settings.observed(acct.Domain, g.now())
 	if g.settings.MainElsewhere {
-		if twoFactor {
+		if twoFactor && !observed {
 			return denied(AppPasswordRequired)
 		}
 		return denied(Elsewhere)
@@ -150,12 +185,30 @@ func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Accou
 	if acct.Status == account.BindLocked {
 		return denied(BindLocked)
 	}
+	if t := g.try(a); g.limited(ctx, t.of(acct)) {
+		return denied(Throttled)
+	}
 	d := g.bind(ctx, a, acct)
-	if d.Outcome == account.Granted && twoFactor {
+	d.Credential = "main"
+	switch {
+	case d.Outcome != account.Granted || !twoFactor:
+	case observed:
+		d.Reason = Observed
+	default:
 		d.Outcome, d.Reason = account.Denied, AppPasswordRequired
 	}
-	d.Credential = "main"
 	return d
+}
+
+// find is the store's, and notes whether the directory answers.
+func (g *Gate) find(ctx context.Context, name string) (*account.Account, error) {
+	acct, err := g.store.Find(ctx, name)
+	if g.notFound(err).Outcome == account.Unavailable && err != nil {
+		g.down.Store(g.now().UnixNano())
+	} else if g.down.Load() != 0 {
+		g.down.Store(0)
+	}
+	return acct, err
 }
 
 // bind asks the directory, within the limit on binds: one slow password hash must

@@ -46,7 +46,16 @@ func (d *directory) Find(context.Context, string) (*account.Account, error) {
 	return d.acct, d.findErr
 }
 
+// set changes the answer; last uses are read in the background.
+func (d *directory) set(a *account.Account, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.acct, d.findErr = a, err
+}
+
 func (d *directory) Read(context.Context, *account.Account) (*account.Account, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.acct, d.findErr
 }
 
@@ -150,9 +159,11 @@ func imap(user, password string) login.Attempt {
 }
 
 type world struct {
-	dir   *directory
-	trail *trail
-	gate  *login.Gate
+	dir    *directory
+	trail  *trail
+	gate   *login.Gate
+	limits *limits
+	clock  *time.Time
 }
 
 func newWorld(t *testing.T, acct *account.Account, ring *seal.Ring, s login.Settings) *world {
@@ -163,8 +174,9 @@ func newWorld(t *testing.T, acct *account.Account, ring *seal.Ring, s login.Sett
 	if s.MaxBinds == 0 {
 		s.MaxBinds = 4
 	}
-	w := &world{dir: &directory{acct: acct}, trail: &trail{}}
-	w.gate = login.New(w.dir, ring, w.trail, s, func() time.Time { return now })
+	clock := now
+	w := &world{dir: &directory{acct: acct}, trail: &trail{}, limits: &limits{}, clock: &clock}
+	w.gate = login.New(login.Parts{Store: w.dir, Prover: ring, Recorder: w.trail, Throttle: w.limits, Now: func() time.Time { return *w.clock }}, s)
 	t.Cleanup(func() { w.gate.Close(context.Background()) })
 	return w
 }
@@ -438,7 +450,8 @@ func TestAttack41_SlowBindsDoNotStarveAppPasswords(t *testing.T) {
 	p := newPerson(t)
 	password := p.app(t, factor.AppPassword{}, nil)
 	dir := &stuck{directory: directory{acct: p.build(t)}, arrived: make(chan struct{}, 64), release: make(chan struct{})}
-	gate := login.New(dir, p.ring, &trail{}, login.Settings{Deadline: time.Minute, MaxBinds: 2}, func() time.Time { return now })
+	gate := login.New(login.Parts{Store: dir, Prover: p.ring, Recorder: &trail{}, Now: func() time.Time { return now }},
+		login.Settings{Deadline: time.Minute, MaxBinds: 2})
 	defer gate.Close(context.Background())
 	var waiting sync.WaitGroup
 	for range 20 {

@@ -31,6 +31,8 @@ const (
 	EmptyPassword Reason = "empty_password" // would be an anonymous bind
 	Impersonation Reason = "impersonation"  // a master user or an authorization identity
 
+	Throttled Reason = "throttled" // too many wrong tries: not even checked
+
 	// Denied: about the account.
 	UnknownUser     Reason = "unknown_user"
 	AmbiguousUser   Reason = "ambiguous_user"
@@ -55,6 +57,10 @@ const (
 
 	// Denied: about a ticket.
 	BadTicket Reason = "bad_ticket"
+
+	// Observed goes with Granted: the main password of an account with 2FA, let in
+	// because its domain is being observed (E10).
+	Observed Reason = "observed"
 
 	// Unavailable.
 	DirectoryDown    Reason = "directory_unavailable"
@@ -101,4 +107,37 @@ type Settings struct {
 	DenialTime time.Duration
 	// MaxBinds is how many main passwords are checked at once.
 	MaxBinds int
+	// HashNonce is Dovecot's auth_policy_hash_nonce; empty: refusals are not
+	// remembered, so mail programs are not told why.
+	HashNonce account.Secret
+	// HelpURL is where users make app passwords; it stands in the text of refusals.
+	HelpURL string
+	// ReturnUser: the door tells Dovecot the account's own name, which Dovecot's
+	// second question then carries.
+	ReturnUser bool
+	// Masters are the master users that may impersonate, and from where.
+	Masters map[string][]netip.Prefix
+	// Observe lists domains in which nothing is refused yet, only recorded.
+	Observe map[string]Period
+}
+
+// Period is a span of time, From included, Until not.
+type Period struct{ From, Until time.Time }
+
+// observed reports whether the domain is being observed now.
+func (s *Settings) observed(domain string, now time.Time) bool {
+	p, ok := s.Observe[domain]
+	return ok && !now.Before(p.From) && now.Before(p.Until)
+}
+
+// masterAllowed reports whether a master user may ask from peer or client.
+func (s *Settings) masterAllowed(name string, addrs ...netip.Addr) bool {
+	for _, network := range s.Masters[name] {
+		for _, a := range addrs {
+			if a.IsValid() && network.Contains(a.Unmap()) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -8,90 +8,113 @@ import (
 	"postern/internal/account"
 )
 
+// touchEvery is how often one use is written at most.
+const touchEvery = time.Hour
+
 // toucher writes last uses in the background, so that a login waits for no write.
 // A last use is part of its record, so the write is a swap: if the credential was
 // revoked meanwhile, the swap fails and revocation wins (ATTACKS 35).
 type toucher struct {
 	store account.Store
-	now   func() time.Time
 	queue chan touch
 	done  chan struct{}
 	stop  context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
-	seen   map[string]time.Time // account/id → when it was last queued
+	seen   map[string]time.Time // what → when it was last queued
 }
 
+// touch is one use to be written.
 type touch struct {
 	account *account.Account
-	id      string
-	use     account.Use
+	what    string
+	at      time.Time
+	// edits are made from the account as the write server has it now.
+	edits func(fresh *account.Account) ([]account.Edit, error)
 }
 
 const (
 	touchQueue   = 1024
-	touchSeen    = 1 << 16 // bound on remembered credentials
+	touchSeen    = 1 << 16 // bound on remembered uses
 	touchTimeout = 10 * time.Second
 )
 
-func newToucher(store account.Store, now func() time.Time) *toucher {
+func newToucher(store account.Store) *toucher {
 	ctx, stop := context.WithCancel(context.Background())
-	t := &toucher{store: store, now: now, stop: stop, queue: make(chan touch, touchQueue),
+	t := &toucher{store: store, stop: stop, queue: make(chan touch, touchQueue),
 		done: make(chan struct{}), seen: make(map[string]time.Time)}
 	go t.run(ctx)
 	return t
 }
 
-// note queues a last use unless one was queued within the hour. When the queue is
-// full it is dropped: the next login brings another.
-func (t *toucher) note(a *account.Account, id string, use account.Use) {
+// app notes the use of an app password.
+func (t *toucher) app(a *account.Account, id string, use account.Use) {
+	t.note(touch{account: a, what: "app:" + id, at: use.At, edits: func(fresh *account.Account) ([]account.Edit, error) {
+		was, err := fresh.Record(account.KindApp, id)
+		if err != nil || !was.Live(use.At) || use.At.Sub(was.Used.At) < touchEvery {
+			return nil, err
+		}
+		now := was
+		now.Used = use
+		return []account.Edit{{Was: &was, Now: &now}}, nil
+	}})
+}
+
+// main notes that somebody still uses the main password where it is not enough.
+func (t *toucher) main(a *account.Account, use account.Use) {
+	what := "main:" + string(use.Service) + use.From.String() + use.Agent
+	t.note(touch{account: a, what: what, at: use.At, edits: func(fresh *account.Account) ([]account.Edit, error) {
+		state := fresh.State.Clone()
+		state.NoteMainUse(use)
+		return fresh.StateEdit(state, use.At)
+	}})
+}
+
+// note queues a use unless it was queued within the hour. When the queue is full it
+// is dropped: the next login brings another.
+func (t *toucher) note(item touch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := string(a.ID) + "/" + id
-	if t.closed || use.At.Sub(t.seen[key]) < touchEvery {
+	key := item.key()
+	if t.closed || item.at.Sub(t.seen[key]) < touchEvery {
 		return
 	}
 	if len(t.seen) >= touchSeen {
 		clear(t.seen)
 	}
 	select {
-	case t.queue <- touch{a, id, use}:
-		t.seen[key] = use.At
+	case t.queue <- item:
+		t.seen[key] = item.at
 	default:
 	}
 }
+
+func (i *touch) key() string { return string(i.account.ID) + "/" + i.what }
 
 func (t *toucher) run(ctx context.Context) {
 	defer close(t.done)
 	for item := range t.queue {
 		if t.write(ctx, item) != nil {
 			t.mu.Lock()
-			delete(t.seen, string(item.account.ID)+"/"+item.id) // the next login tries again
+			delete(t.seen, item.key()) // the next login tries again
 			t.mu.Unlock()
 		}
 	}
 }
 
-// write reads the record afresh from the writer and swaps it, unless somebody
-// else has noted a use within the hour.
 func (t *toucher) write(ctx context.Context, item touch) error {
 	ctx, cancel := context.WithTimeout(ctx, touchTimeout)
 	defer cancel()
-	a, err := t.store.Read(ctx, item.account)
+	fresh, err := t.store.Read(ctx, item.account)
 	if err != nil {
 		return err
 	}
-	was, err := a.Record(account.KindApp, item.id)
-	if err != nil {
+	edits, err := item.edits(fresh)
+	if err != nil || len(edits) == 0 {
 		return err
 	}
-	if !was.Live(item.use.At) || item.use.At.Sub(was.Used.At) < touchEvery {
-		return nil
-	}
-	now := was
-	now.Used = item.use
-	return t.store.Apply(ctx, a, account.Edit{Was: &was, Now: &now})
+	return t.store.Apply(ctx, fresh, edits...)
 }
 
 func (t *toucher) close(ctx context.Context) {

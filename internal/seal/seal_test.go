@@ -132,6 +132,9 @@ func TestMACIsUnambiguousAndBoundToItsPurpose(t *testing.T) {
 	if r.Verify(sum, account.RoleDoor, "q", "ab", "c") || r.Verify(sum, account.RoleFactor, "p", "ab", "c") || r.Verify(nil, account.RoleDoor, "p", "ab", "c") {
 		t.Error("purpose or role is not bound")
 	}
+	if !r.Verify(sum[:16], account.RoleDoor, "p", "ab", "c") || r.Verify(sum[:15], account.RoleDoor, "p", "ab", "c") {
+		t.Error("sixteen bytes are enough, fewer are not")
+	}
 	if !r.Verify(sum, account.RoleDoor, "p", "ab", "c") {
 		t.Error("the right proof is refused")
 	}

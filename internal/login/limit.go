@@ -1,0 +1,116 @@
+package login
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/authpolicy"
+	"postern/internal/effect"
+)
+
+// unlimited is the Throttle of a site that has none.
+type unlimited struct{}
+
+func (unlimited) Prefix(context.Context, Try) Advice  { return Advice{} }
+func (unlimited) Account(context.Context, Try) Advice { return Advice{} }
+func (unlimited) Wrong(context.Context, Try, bool)    {}
+func (unlimited) Right(context.Context, Try)          {}
+
+const purposeFingerprint = "fingerprint"
+
+// try is what the limits on guessing are told of an attempt.
+func (g *Gate) try(a *Attempt) *Try {
+	t := &Try{Name: strings.ToLower(a.User), Client: a.Client}
+	if sum, err := g.prover.MAC(account.RoleDoor, purposeFingerprint, t.Name, string(a.Password.Reveal())); err == nil {
+		t.Secret = binary.BigEndian.Uint32(sum)
+	}
+	return t
+}
+
+// fingerprint is the same for a try that only Dovecot saw.
+func fingerprint(pwhash string) uint32 {
+	n, err := strconv.ParseUint(pwhash, 16, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+func (t *Try) of(acct *account.Account) *Try {
+	t.Account = acct.ID
+	return t
+}
+
+// limited waits as account and site limits ask, and reports a refusal.
+func (g *Gate) limited(ctx context.Context, t *Try) bool {
+	advice := g.throttle.Account(ctx, *t)
+	if advice.Refuse {
+		return true
+	}
+	if advice.Wait <= 0 {
+		return false
+	}
+	timer := time.NewTimer(advice.Wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// learn tells the limits how the attempt ended, and remembers what the auth
+// policy's questions about this login need. Nothing counts that was no guess:
+// outages, and right credentials in the wrong place.
+func (g *Gate) learn(ctx context.Context, a *Attempt, d *Decision, t *Try) {
+	switch d.Reason {
+	case WrongPassword, UnknownUser:
+		g.throttle.Wrong(ctx, *t, true)
+	case NearMiss, AppPasswordUnknown, AppPasswordWrong, AppPasswordRevoked, BadTicket:
+		g.throttle.Wrong(ctx, *t, false)
+	case AppPasswordRequired, Observed, Elsewhere:
+		g.learnMain(a, d)
+	}
+	if d.Outcome == account.Granted {
+		g.throttle.Right(ctx, *t)
+		if a.Session == "" {
+			g.granted.add(g.flowOf(a), g.now().Add(flowLife))
+		}
+	}
+}
+
+func (g *Gate) learnMain(a *Attempt, d *Decision) {
+	now := g.now()
+	if d.Reason == Elsewhere {
+		g.passedOn.add(g.flowOf(a), now.Add(flowLife))
+		return
+	}
+	if d.Credential != "main" {
+		return // refused unchecked: nobody knows whether it was right
+	}
+	if hash := g.pwHash(a); hash != "" && d.Reason == AppPasswordRequired {
+		g.refused.add(rememberKey(a.User, hash, a.Client), now.Add(rememberFor))
+	}
+	g.touches.main(d.Account, account.Use{At: now, Service: a.Service, From: a.Client, Agent: effect.Clean(a.Agent)})
+}
+
+// pwHash is Dovecot's hash of the attempt, "" where the nonce is not known.
+func (g *Gate) pwHash(a *Attempt) string {
+	if g.settings.HashNonce.Empty() {
+		return ""
+	}
+	return authpolicy.Hash(g.settings.HashNonce.Reveal(), a.User, a.Password.Reveal())
+}
+
+// flowOf is the attempt's login as the auth policy's questions name it.
+func (g *Gate) flowOf(a *Attempt) string {
+	ask := Ask{Login: a.User, Client: a.Client, Service: a.Service, Session: a.Session}
+	if a.Session == "" {
+		ask.PwHash = g.pwHash(a)
+	}
+	return ask.flow()
+}

@@ -1,0 +1,119 @@
+package ldapstore
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"postern/internal/account"
+)
+
+// ReadServers lists the URIs of the servers that Find asks.
+func (s *Store) ReadServers() []string {
+	uris := make([]string, len(s.reads))
+	for i, srv := range s.reads {
+		uris[i] = srv.uri
+	}
+	return uris
+}
+
+// At reads the account with a key from one of the ReadServers, whatever state that
+// is in: who waits for a change to arrive everywhere must ask each. Errors:
+// account.ErrUnknown, account.ErrAmbiguous, account.ErrDamaged,
+// account.ErrUnavailable.
+func (s *Store) At(ctx context.Context, uri string, id account.ID) (*account.Account, error) {
+	var f found
+	err := s.readAt(ctx, uri, func(c *ldap.Conn) (err error) {
+		f, err = s.search(c, s.byKey(id, s.wanted))
+		return err
+	})
+	if err != nil {
+		return nil, s.missingBase(err)
+	}
+	return s.account(&f)
+}
+
+// byKey searches the user's entry with that key.
+func (s *Store) byKey(id account.ID, attributes []string) *ldap.SearchRequest {
+	return &ldap.SearchRequest{
+		BaseDN: s.cfg.Base, Scope: ldap.ScopeWholeSubtree, SizeLimit: 2, EnforceSizeLimit: true,
+		Filter: s.keyFilter(id), Attributes: attributes,
+	}
+}
+
+// readAt runs op on one read server.
+func (s *Store) readAt(ctx context.Context, uri string, op func(*ldap.Conn) error) error {
+	for _, srv := range s.reads {
+		if srv.uri == uri {
+			return srv.explain(srv.service.do(ctx, s.deadline(ctx, 1), true, op))
+		}
+	}
+	return fmt.Errorf("%s is not among directory.read_uris: %w", uri, account.ErrUnavailable)
+}
+
+// compared finds in a user filter the attributes that a whole name, or its part
+// before the @, is compared with.
+var compared = regexp.MustCompile(`\(\s*([A-Za-z][A-Za-z0-9-]*)\s*=%([un])\)`)
+
+// Names returns what the account's owner may log in by, as far as the user filter
+// tells: the values of the login attribute, of every attribute that the filter
+// compares with %u, and of those that it compares with %n, alone and before each
+// of the other names' domains. None if there is no such account. The write server
+// is asked. Errors: account.ErrUnavailable.
+func (s *Store) Names(ctx context.Context, id account.ID) ([]string, error) {
+	whole, local := s.nameAttributes()
+	var e *ldap.Entry
+	err := s.readWriter(ctx, func(c *ldap.Conn) error {
+		res, err := c.Search(s.byKey(id, slices.Concat(whole, local)))
+		if err == nil && len(res.Entries) == 1 {
+			e = res.Entries[0]
+		}
+		return err
+	})
+	if err != nil || e == nil {
+		return nil, err
+	}
+	known := textValues(e, whole)
+	names := slices.Clone(known)
+	for _, n := range textValues(e, local) {
+		names = append(names, withDomains(n, known)...)
+	}
+	return names, nil
+}
+
+func (s *Store) nameAttributes() (whole, local []string) {
+	whole = []string{s.cfg.LoginAttribute}
+	for _, m := range compared.FindAllStringSubmatch(s.cfg.UserFilter, -1) {
+		if m[2] == "u" {
+			whole = append(whole, m[1])
+		} else {
+			local = append(local, m[1])
+		}
+	}
+	return whole, local
+}
+
+func textValues(e *ldap.Entry, attributes []string) []string {
+	var list []string
+	for _, a := range attributes {
+		for _, v := range values(e, a) {
+			list = append(list, string(v))
+		}
+	}
+	return list
+}
+
+// withDomains is a local part alone, and before the domain of each name.
+func withDomains(local string, names []string) []string {
+	list := []string{local}
+	for _, n := range names {
+		if _, domain := splitName(n); domain != "" && !strings.Contains(local, "@") {
+			list = append(list, local+"@"+domain)
+		}
+	}
+	return list
+}
