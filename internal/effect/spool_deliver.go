@@ -1,0 +1,284 @@
+package effect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/internal/account"
+)
+
+// Directory is what a Deliverer asks about accounts.
+type Directory interface {
+	// ReadServers lists the servers that logins are decided by.
+	ReadServers() []string
+	// At reads an account as one of them has it. Errors: account.ErrUnknown,
+	// account.ErrUnavailable, account.ErrDamaged.
+	At(ctx context.Context, server string, id account.ID) (*account.Account, error)
+}
+
+// Kicker is one Dovecot; *Doveadm is one.
+type Kicker interface {
+	Host() string
+	Kick(ctx context.Context, e *Ending) (Kicked, error)
+}
+
+// Deliverer does what the spool asks for: each Ending at each host, at once, after
+// every read server shows the change, and again a minute later. What fails is
+// tried again, ever more rarely, for a day.
+type Deliverer struct {
+	Spool     *Spool
+	Directory Directory
+	Hosts     []Kicker
+	Recorder  Recorder
+	Failed    func(error) // told of each failure that is new
+
+	retries map[string]*retry // by host, by host and Ending, by Ending
+}
+
+const (
+	tick      = time.Second    // how often Run looks into the spool
+	giveUp    = 24 * time.Hour // after an Ending was due
+	firstWait = time.Second
+	maxWait   = 5 * time.Minute
+)
+
+// retry spaces attempts at what fails.
+type retry struct {
+	failures int
+	next     time.Time
+}
+
+// failed doubles the wait.
+func (r *retry) failed(now time.Time, most time.Duration) {
+	r.failures++
+	wait := firstWait << min(r.failures-1, 16)
+	r.next = now.Add(min(wait, most))
+}
+
+// Run delivers until ctx ends.
+func (d *Deliverer) Run(ctx context.Context) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		d.Pass(ctx, time.Now())
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Pass does what is due. It must not run twice at the same time.
+func (d *Deliverer) Pass(ctx context.Context, now time.Time) {
+	if d.retries == nil {
+		d.retries = make(map[string]*retry)
+	}
+	all, err := d.Spool.List()
+	if err != nil {
+		d.tell("spool", err)
+	} else {
+		delete(d.retries, "spool")
+	}
+	var jobs []*job
+	for i := range all {
+		if e := &all[i]; !now.Before(e.NotBefore) {
+			jobs = append(jobs, &job{Ending: e})
+		}
+	}
+	for _, j := range jobs {
+		d.look(ctx, j, now)
+	}
+	d.kickAll(ctx, jobs, now)
+	for _, j := range jobs {
+		d.finish(j, now)
+	}
+}
+
+// job is an Ending in a Pass.
+type job struct {
+	*Ending
+	mu      sync.Mutex // of the hosts' goroutines
+	changed bool
+}
+
+func (j *job) note(host string, s Stage) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.Note(host, s)
+	j.changed = true
+}
+
+func (j *job) kicked(host string) Stage {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.Kicked[host]
+}
+
+// look finds out whether every read server shows the change by now.
+func (d *Deliverer) look(ctx context.Context, j *job, now time.Time) {
+	r := d.retry(j.ID)
+	if !j.Shown.IsZero() || now.Before(r.next) {
+		return
+	}
+	for _, server := range d.Directory.ReadServers() {
+		a, err := d.Directory.At(ctx, server, j.Account)
+		if !shows(a, err, j.Ending) {
+			r.failed(now, maxWait/10)
+			return
+		}
+	}
+	j.Shown, j.changed = now, true
+}
+
+// shows reports whether a server has the change, or cannot let anybody in anyway.
+func shows(a *account.Account, err error, e *Ending) bool {
+	switch {
+	case errors.Is(err, account.ErrUnknown), errors.Is(err, account.ErrDamaged):
+		return true
+	case err != nil:
+		return false
+	}
+	if id, ok := strings.CutPrefix(e.Credential, "app:"); ok {
+		r, err := a.Record(account.KindApp, id)
+		return err != nil || !r.Ended.IsZero() // gone, or unusable
+	}
+	unreadable := a.StateRecord == nil && a.TwoFactor()
+	return unreadable || a.State.Epoch >= e.Epoch
+}
+
+// kickAll works on all hosts at the same time: one that hangs holds up no other.
+func (d *Deliverer) kickAll(ctx context.Context, jobs []*job, now time.Time) {
+	var hosts sync.WaitGroup
+	for _, h := range d.Hosts {
+		w := &worker{host: h, jobs: jobs, now: now, recorder: d.Recorder, self: d.retry(h.Host()), each: make(map[*job]*retry)}
+		for _, j := range jobs {
+			w.each[j] = d.retry(h.Host() + " " + j.ID)
+		}
+		w.failed = func(err error) {
+			if w.self.failures == 0 {
+				d.Failed(fmt.Errorf("live sessions are not ended yet, trying again: %w", err))
+			}
+		}
+		hosts.Go(func() { w.run(ctx) })
+	}
+	hosts.Wait()
+}
+
+// worker serves one host in one Pass.
+type worker struct {
+	host     Kicker
+	jobs     []*job
+	now      time.Time
+	recorder Recorder
+	failed   func(error)
+	self     *retry // of the host
+	each     map[*job]*retry
+}
+
+// run kicks until the host fails. Then the next Pass begins with another Ending:
+// one that this Dovecot chokes on must not hold up the others.
+func (w *worker) run(ctx context.Context) {
+	if w.now.Before(w.self.next) {
+		return
+	}
+	host := w.host.Host()
+	for _, j := range w.jobs {
+		stage, r := j.stage(w.now), w.each[j]
+		if ctx.Err() != nil || j.kicked(host) >= stage || w.now.Before(r.next) {
+			continue
+		}
+		k, err := w.host.Kick(ctx, j.Ending)
+		if err != nil {
+			w.failed(err)
+			r.failed(w.now, maxWait)
+			w.self.failed(w.now, maxWait)
+			return
+		}
+		*r, *w.self = retry{}, retry{}
+		j.note(host, stage)
+		if k.N > 0 {
+			w.recorder.Record(j.event(w.now, "done", fmt.Sprintf("%v at %s", k, host)))
+		}
+	}
+}
+
+// event is what is recorded about an Ending.
+func (e *Ending) event(now time.Time, outcome, detail string) Event {
+	return Event{Time: now, Action: SessionsEnded, Outcome: outcome, Reason: string(e.Action), User: e.User,
+		Account: e.Account, Domain: e.Domain, Credential: e.Credential, Detail: detail}
+}
+
+// finish keeps what was done, and forgets what is done everywhere, or hopeless.
+func (d *Deliverer) finish(j *job, now time.Time) {
+	open := d.open(j)
+	late := now.Sub(latest(j.Since, j.NotBefore)) >= giveUp
+	var err error
+	switch {
+	case open == "" || late:
+		if open != "" {
+			d.Recorder.Record(j.event(now, "unavailable", "given up after a day: "+open))
+		}
+		d.drop(j)
+		err = d.Spool.Remove(j.ID)
+	case j.changed:
+		err = d.Spool.Save(j.Ending)
+	}
+	if err != nil {
+		d.Failed(err)
+	}
+}
+
+// open says what is still to be done; "" is nothing.
+func (d *Deliverer) open(j *job) string {
+	var missing []string
+	for _, h := range d.Hosts {
+		if j.Kicked[h.Host()] < Again {
+			missing = append(missing, h.Host())
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return ""
+	case j.Shown.IsZero():
+		return "a read server does not show the change"
+	}
+	return "no kick at " + strings.Join(missing, ", ")
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func (d *Deliverer) retry(key string) *retry {
+	r := d.retries[key]
+	if r == nil {
+		r = &retry{}
+		d.retries[key] = r
+	}
+	return r
+}
+
+// drop forgets the retries of an Ending.
+func (d *Deliverer) drop(j *job) {
+	delete(d.retries, j.ID)
+	for _, h := range d.Hosts {
+		delete(d.retries, h.Host()+" "+j.ID)
+	}
+}
+
+// tell reports a failure once, until it is over.
+func (d *Deliverer) tell(key string, err error) {
+	r := d.retry(key)
+	if r.failures == 0 {
+		d.Failed(err)
+	}
+	r.failures++
+}
