@@ -63,14 +63,12 @@ func (d *door) status(socket, request string) (status int, problem string) {
 // directory that may not be searched, or the socket itself.
 func permission(socket string) string {
 	const search, readWrite = 1, 6
-	path := "/"
-	for _, dir := range append(parents(socket), socket) {
-		path = dir
+	for _, path := range append(parents(socket), socket) {
 		mode := uint32(search)
-		if dir == socket {
+		if path == socket {
 			mode = readWrite
 		}
-		if syscall.Access(dir, mode) == syscall.EACCES {
+		if syscall.Access(path, mode) == syscall.EACCES {
 			return "permission denied for " + whoAmI() + " at " + describe(path)
 		}
 	}

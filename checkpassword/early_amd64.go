@@ -5,8 +5,11 @@ import "unsafe"
 // earlyDoor is the one login of a process without a heap.
 var earlyDoor door
 
-// early is the entry point of early_amd64.s; only the linker uses it.
+// early is the entry point, in early_amd64.s. Only the linker uses it, and only
+// it uses boot.
 func early()
+
+var _, _ = early, boot
 
 // boot runs the door without Go's runtime, and returns its exit code. A negative
 // result asks for an ordinary start. stack is what the kernel left there: the
@@ -42,13 +45,16 @@ func boot(stack unsafe.Pointer) int {
 	return d.run(c.socket)
 }
 
-func after(p **byte) **byte { return (**byte)(unsafe.Add(unsafe.Pointer(p), 8)) }
+// after is the next pointer on the kernel's stack.
+func after(p **byte) **byte {
+	return (**byte)(unsafe.Add(unsafe.Pointer(p), 8)) // #nosec G103 -- ends at the kernel's nil
+}
 
 // goString is a C string, shared, not copied.
 func goString(p *byte) string {
 	n := 0
-	for *(*byte)(unsafe.Add(unsafe.Pointer(p), n)) != 0 {
+	for *(*byte)(unsafe.Add(unsafe.Pointer(p), n)) != 0 { // #nosec G103 -- ends at the NUL
 		n++
 	}
-	return unsafe.String(p, n)
+	return unsafe.String(p, n) // #nosec G103 -- the kernel's memory stays
 }

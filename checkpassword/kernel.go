@@ -63,7 +63,7 @@ func (k *kernel) call6(trap, a, b, c, d, e uintptr) int {
 
 // now is a steady clock in milliseconds.
 func (k *kernel) now() int64 {
-	k.call(syscall.SYS_CLOCK_GETTIME, clockMono, uintptr(unsafe.Pointer(&k.time)), 0)
+	k.call(syscall.SYS_CLOCK_GETTIME, clockMono, uintptr(unsafe.Pointer(&k.time)), 0) // #nosec G103 -- for the kernel
 	return int64(k.time.Sec)*1000 + int64(k.time.Nsec)/1_000_000
 }
 
@@ -79,7 +79,7 @@ func (k *kernel) readBy(fd int, b []byte, end int64) int {
 		case r < 0:
 			return r
 		}
-		r := k.call(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		r := k.call(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))) // #nosec G103 -- for the kernel
 		if r != -int(syscall.EINTR) {
 			return r
 		}
@@ -94,14 +94,14 @@ func (k *kernel) wait(fd int, end int64) int {
 	}
 	k.poll = pollfd{fd: int32(fd), events: pollIn} // #nosec G115 -- a descriptor
 	k.time = syscall.NsecToTimespec(left * 1_000_000)
-	return k.call6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&k.poll)), 1,
-		uintptr(unsafe.Pointer(&k.time)), 0, 0)
+	return k.call6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&k.poll)), 1, // #nosec G103 -- for the kernel
+		uintptr(unsafe.Pointer(&k.time)), 0, 0) // #nosec G103 -- for the kernel
 }
 
 // writeAll writes b to a pipe or file.
 func (k *kernel) writeAll(fd int, b []byte) bool {
 	for len(b) > 0 {
-		n := k.call(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		n := k.call(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))) // #nosec G103 -- for the kernel
 		if n == -int(syscall.EINTR) {
 			continue
 		}
@@ -116,7 +116,7 @@ func (k *kernel) writeAll(fd int, b []byte) bool {
 // sendAll writes b to a socket, without SIGPIPE. dial has bounded its time.
 func (k *kernel) sendAll(fd int, b []byte) bool {
 	for len(b) > 0 {
-		n := k.call6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+		n := k.call6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), // #nosec G103 -- for the kernel
 			syscall.MSG_NOSIGNAL, 0)
 		if n == -int(syscall.EINTR) {
 			continue
@@ -138,14 +138,14 @@ func (k *kernel) dial(path string, millis int64) (fd int, problem string) {
 	}
 	k.tv = syscall.NsecToTimeval(millis * 1_000_000)
 	k.call6(syscall.SYS_SETSOCKOPT, uintptr(fd), syscall.SOL_SOCKET, syscall.SO_SNDTIMEO,
-		uintptr(unsafe.Pointer(&k.tv)), unsafe.Sizeof(k.tv))
+		uintptr(unsafe.Pointer(&k.tv)), unsafe.Sizeof(k.tv)) // #nosec G103 -- for the kernel
 	k.addr.Family = syscall.AF_UNIX
 	for i := range len(path) {
 		k.addr.Path[i] = int8(path[i]) // #nosec G115 -- C's char
 	}
 	size := unsafe.Offsetof(k.addr.Path) + uintptr(len(path)) + 1
 	for {
-		r := k.call(syscall.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&k.addr)), size)
+		r := k.call(syscall.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&k.addr)), size) // #nosec G103 -- for the kernel
 		if r == 0 {
 			return fd, ""
 		}
@@ -182,6 +182,6 @@ func (d *door) harden() {
 	if k.raw {
 		k.call(sysCloseRange, 5, 1<<31-1, 0)
 	}
-	k.call6(syscall.SYS_PRLIMIT64, 0, syscall.RLIMIT_CORE, uintptr(unsafe.Pointer(&k.lim)), 0, 0)
+	k.call6(syscall.SYS_PRLIMIT64, 0, syscall.RLIMIT_CORE, uintptr(unsafe.Pointer(&k.lim)), 0, 0) // #nosec G103 -- for the kernel
 	k.call(syscall.SYS_PRCTL, prSetDumpable, 0, 0)
 }
