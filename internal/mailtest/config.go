@@ -24,8 +24,8 @@ type Config struct {
 	// Keys is the directory of the key files, Audit the audit log.
 	Keys, Audit string
 	// Socket is the policyserver's unix socket, Listen its TCP address, Key the API
-	// key for that.
-	Socket, Listen, Key string
+	// key for that, Nonce that of Dovecot's auth policy.
+	Socket, Listen, Key, Nonce string
 }
 
 // URL is the address of /verify over TCP.
@@ -44,18 +44,23 @@ func (c *Config) settings(s *Slapd) Settings {
 		"policyserver": {
 			"socket": c.Socket, "socket_users": []string{"root", "dovecot"},
 			"listen": c.Listen, "api_key_file": filepath.Join(c.Dir, "policyserver.key"),
+			"hash_nonce_file": filepath.Join(c.Dir, "hash.nonce"),
 		},
-		"login": {"main_password": "bind", "unknown_user": "deny"},
+		"login": {"main_password": "bind", "unknown_user": "deny", "help_url": HelpURL},
 		"audit": {"file": c.Audit},
 	}
 }
 
-// writeSecrets makes the files of the service's password and the API key.
+// HelpURL is where mail programs send users who need an app password.
+const HelpURL = "https://mail.example.test/2fa"
+
+// writeSecrets makes the files of the service's password, the API key and the nonce.
 func (c *Config) writeSecrets() error {
-	c.Key = rand.Text()
+	c.Key, c.Nonce = rand.Text(), rand.Text()
 	return errors.Join(
 		os.WriteFile(filepath.Join(c.Dir, "ldap.password"), []byte(Password+"\n"), 0o600),
-		os.WriteFile(filepath.Join(c.Dir, "policyserver.key"), []byte(c.Key+"\n"), 0o600))
+		os.WriteFile(filepath.Join(c.Dir, "policyserver.key"), []byte(c.Key+"\n"), 0o600),
+		os.WriteFile(filepath.Join(c.Dir, "hash.nonce"), []byte(c.Nonce+"\n"), 0o600))
 }
 
 // Write writes postern.toml with some settings changed from those of a site whose

@@ -35,6 +35,8 @@ type DovecotOptions struct {
 	// replaced by those of Verify. Without one, Passdb must hold a passdb.
 	Door   string
 	Verify Verify
+	// Policy switches the auth policy on, by contrib's snippet for the version.
+	Policy bool
 	// Script replaces the door's Lua script, contrib/dovecot/postern.lua.
 	Script string
 	// Passdb is configuration text with passdbs, which come after the door's.
@@ -61,8 +63,9 @@ type DovecotOptions struct {
 type Verify struct {
 	// Socket is the path of the policyserver's unix socket.
 	Socket string
-	// URL and Key are its address over TCP, ending in /verify, and its API key.
-	URL, Key string
+	// URL and Key are its address over TCP, ending in /verify, and its API key;
+	// Nonce is that of the auth policy.
+	URL, Key, Nonce string
 	// Checkpassword is the path of the checkpassword program.
 	Checkpassword string
 }

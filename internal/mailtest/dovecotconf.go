@@ -35,6 +35,9 @@ func (d *Dovecot) config(o DovecotOptions) string {
 	if o.Door != "" {
 		parts = append(parts, "!include @DIR@/door.conf\n")
 	}
+	if o.Policy {
+		parts = append(parts, "!include @DIR@/policy.conf\n")
+	}
 	parts = append(parts, o.Passdb, userdb, o.Extra)
 	return d.fill(strings.Join(parts, "\n"))
 }
@@ -64,6 +67,12 @@ func (d *Dovecot) saslSocket(path string) string {
 // the paths that an administrator would have replaced by ours.
 func (d *Dovecot) doorFiles(o DovecotOptions) (map[string]string, error) {
 	files := map[string]string{}
+	if o.Policy {
+		var err error
+		if files["policy.conf"], err = d.policy(o.Verify); err != nil {
+			return nil, err
+		}
+	}
 	if o.Door == "" {
 		return files, nil
 	}
@@ -90,6 +99,17 @@ func (d *Dovecot) doorFiles(o DovecotOptions) (map[string]string, error) {
 		return nil, err
 	}
 	return files, d.writeLuaSettings(o.Verify)
+}
+
+// policy is contrib's auth-policy snippet with our address and secrets.
+func (d *Dovecot) policy(v Verify) (string, error) {
+	version := V23
+	if d.Root != "" {
+		version = V24
+	}
+	return contrib("dovecot/"+string(version)+"-policy.conf",
+		"http://127.0.0.1:9786/", strings.TrimSuffix(v.URL, "verify"),
+		"PASTE-POLICYSERVER-KEY", v.Key, "PASTE-HASH-NONCE", v.Nonce)
 }
 
 // contribWhere is contrib with only those of the pairs whose old text occurs.
