@@ -32,7 +32,7 @@ type Status uint8
 // otherwise strangers could close somebody's mail (ATTACKS 8, 23).
 const (
 	Active     Status = iota
-	BindLocked        // locked by wrong binds: main password unusable, the rest goes on
+	BindLocked        // locked by wrong binds, perhaps not any more: the next bind tells
 	Disabled          // by an administrator, or expired: nothing works
 )
 

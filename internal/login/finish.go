@@ -64,7 +64,7 @@ func (g *Gate) record(action effect.Action, a *Attempt, d *Decision, e effect.Ev
 	e.Service, e.Client, e.Peer = a.Service, a.Client, a.Peer
 	e.Session, e.Mech, e.Door, e.Agent = a.Session, a.Mech, a.Door, a.Agent
 	if a.Master != "" {
-		e.Detail = "master user " + strconv.Quote(a.Master)
+		e.Detail = "master user " + strconv.Quote(loggable(a.Master))
 	}
 	if d.Account != nil {
 		e.User, e.Account, e.Domain = d.Account.Name, d.Account.ID, d.Account.Domain
@@ -79,10 +79,14 @@ func (g *Gate) record(action effect.Action, a *Attempt, d *Decision, e effect.Ev
 	}
 }
 
-// loggable hides a credential that was pasted where the name belongs.
+// loggable hides a credential that was pasted where the name belongs, also where
+// Dovecot made an address of it (auth_default_realm).
 func loggable(user string) string {
-	if factor.Classify(account.SecretString(user)).Shape != factor.Main {
-		return "[looks like a credential]"
+	local, _, _ := strings.Cut(user, "@")
+	for _, s := range []string{user, local} {
+		if factor.Classify(account.SecretString(s)).Shape != factor.Main {
+			return "[looks like a credential]"
+		}
 	}
 	return user
 }

@@ -182,14 +182,16 @@ func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Accou
 		}
 		return denied(Elsewhere)
 	}
-	if acct.Status == account.BindLocked {
-		return denied(BindLocked)
-	}
 	if t := g.try(a); g.limited(ctx, t.of(acct)) {
 		return denied(Throttled)
 	}
 	d := g.bind(ctx, a, acct)
 	d.Credential = "main"
+	if d.Reason == WrongPassword && acct.Status == account.BindLocked {
+		// The mark of a lock outlives it, until the next bind that succeeds: so the
+		// directory has the last word, and only the reason says more.
+		d.Reason = BindLocked
+	}
 	switch {
 	case d.Outcome != account.Granted || !twoFactor:
 	case observed:

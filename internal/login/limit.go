@@ -68,7 +68,7 @@ func (g *Gate) limited(ctx context.Context, t *Try) bool {
 // outages, and right credentials in the wrong place.
 func (g *Gate) learn(ctx context.Context, a *Attempt, d *Decision, t *Try) {
 	switch d.Reason {
-	case WrongPassword, UnknownUser:
+	case WrongPassword, BindLocked, UnknownUser:
 		g.throttle.Wrong(ctx, *t, true)
 	case NearMiss, AppPasswordUnknown, AppPasswordWrong, AppPasswordRevoked, BadTicket:
 		g.throttle.Wrong(ctx, *t, false)
