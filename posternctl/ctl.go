@@ -55,7 +55,7 @@ func (c *ctl) root() *cobra.Command {
 	root.Flags().BoolVar(&c.check, "check", false, "check configuration, keys and directory, then exit")
 	root.Flags().BoolVar(&c.version, "version", false, "print the version and exit")
 	root.AddCommand(c.keysCommand(), c.totpCommand(), c.appPasswordCommand(), c.userCommand(),
-		c.statusCommand(), c.policyCommand(), c.configCommand())
+		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand())
 	return root
 }
 

@@ -29,6 +29,8 @@ func (c *ctl) userShow(ctx context.Context, d *desk.Desk, args []string) error {
 	appObjects, appRows := appPasswords(apps, d.Now(), false)
 	factorObjects, factorRows := authenticators(factors)
 	o["app_passwords"], o["authenticators"] = appObjects, factorObjects
+	useObjects, useRows := ownMainUses(s.MainUses)
+	o["main_password_uses"] = useObjects
 	o["key"], o["entry"] = s.ID, printable(s.DN)
 	if c.json {
 		return errors.Join(c.print(o), appErr, factorErr)
@@ -40,6 +42,9 @@ func (c *ctl) userShow(ctx context.Context, d *desk.Desk, args []string) error {
 	if len(appRows) > 0 {
 		err = errors.Join(err, c.print(nil, "", "App passwords"),
 			c.table(nil, "ID,NAME,STATE,SERVICES,NETWORKS,CREATED,EXPIRES,LAST USED", appRows))
+	}
+	if len(useRows) > 0 {
+		err = errors.Join(err, c.print(nil, "", "Main password still tried by"), c.table(nil, "SERVICE,ADDRESS,PROGRAM,LAST USED,HOURS", useRows))
 	}
 	return errors.Join(err, appErr, factorErr)
 }

@@ -24,8 +24,10 @@ type Summary struct {
 	Authenticators, Passkeys, PluginFactors, AppPasswords, Devices, Sessions int
 	BackupCodes                                                              bool
 	LastUse                                                                  account.Use // of any app password
-	Policy                                                                   policy.Effective
-	PolicyErr                                                                error
+	// MainUses are tries with the main password where it is not enough, the latest last.
+	MainUses  []account.MainUse
+	Policy    policy.Effective
+	PolicyErr error
 }
 
 // The words for an account's second factor.
@@ -55,6 +57,9 @@ func Summarize(a *account.Account, now time.Time) Summary {
 		BackupCodes: count(account.KindBackup) > 0, AppPasswords: liveApps(a, now)}
 	s.Policy, s.PolicyErr = a.Policy.Resolve()
 	s.TwoFactor = twoFactor(a, &s)
+	if s.TwoFactor != TwoFactorOff {
+		s.MainUses = a.State.MainUses
+	}
 	apps, _ := a.Records(account.KindApp) // Damage or a later list reports unreadable ones
 	for _, r := range apps {
 		if r.Used.At.After(s.LastUse.At) {
