@@ -48,7 +48,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, log: log, metrics: newMetrics(), fieldNames: cfg.FieldNames()}
 	var errs []error
 	var err error
-	if cfg.Policyserver.Listen != "" {
+	if cfg.Policyserver.APIKeyFile != "" { // systemd may pass in a TCP socket although listen is empty
 		s.apiKey, err = cfg.APIKey()
 		errs = append(errs, err)
 	}
