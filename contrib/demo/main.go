@@ -198,7 +198,7 @@ func start(ctx context.Context) (*mailtest.Site, error) {
 	defer cancel()
 	site, err := mailtest.Start(ctx, mailtest.Options{
 		Binaries: bin,
-		Dovecot:  &mailtest.DovecotOptions{Version: mailtest.V23},
+		Dovecot:  &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
 		Postfix:  &mailtest.PostfixOptions{},
 	})
 	if err != nil {

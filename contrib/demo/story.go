@@ -38,7 +38,10 @@ func tell(ctx context.Context, site *mailtest.Site, out io.Writer) error {
 	s.title("alice@ gets an authenticator. From now on she has two-factor login")
 	s.command("totp", "add", alice, "--name", "phone")
 
-	s.title("Her main password alone opens no door any more")
+	s.title("Her main password alone opens mail no more")
+	s.login(mailclient.IMAP, alice, mailtest.Password, mailclient.Refused)
+
+	s.title("From the second try on, at every door, her mail program tells her why")
 	s.everywhere(alice, mailtest.Password, mailclient.Refused)
 
 	s.title("She gets an app password for her telephone's mail program")
