@@ -30,7 +30,7 @@ type Gate struct {
 	recorder effect.Recorder
 	settings Settings
 	now      func() time.Time
-	binds    chan struct{}
+	binds    bindSlots
 	touches  *toucher
 	throttle Throttle
 	down     atomic.Int64 // Unix nanoseconds of the directory's last failure, 0 since it answered
@@ -60,7 +60,7 @@ func New(p Parts, settings Settings) *Gate {
 	}
 	return &Gate{
 		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, now: p.Now, settings: settings,
-		binds: make(chan struct{}, max(1, settings.MaxBinds)), touches: newToucher(p.Store),
+		binds: newBindSlots(max(1, settings.MaxBinds)), touches: newToucher(p.Store),
 		flows: newMemory(memoryLimit), refused: newMemory(memoryLimit),
 		granted: newMemory(memoryLimit), passedOn: newMemory(memoryLimit),
 	}
@@ -216,12 +216,10 @@ func (g *Gate) find(ctx context.Context, name string) (*account.Account, error) 
 // bind asks the directory, within the limit on binds: one slow password hash must
 // not starve the logins that need none (ATTACKS 41).
 func (g *Gate) bind(ctx context.Context, a *Attempt, acct *account.Account) Decision {
-	select {
-	case g.binds <- struct{}{}:
-		defer func() { <-g.binds }()
-	case <-ctx.Done():
+	if !g.binds.take(ctx) {
 		return unavailable(Busy)
 	}
+	defer g.binds.free()
 	switch err := g.store.Bind(ctx, acct, a.Password); {
 	case err == nil:
 		return Decision{Outcome: account.Granted}
