@@ -54,11 +54,12 @@ func (c *Config) settings(s *Slapd) Settings {
 // HelpURL is where mail programs send users who need an app password.
 const HelpURL = "https://mail.example.test/2fa"
 
-// writeSecrets makes the files of the service's password, the API key and the nonce.
+// writeSecrets makes the files of the service's password, the API keys and the nonce.
 func (c *Config) writeSecrets() error {
 	c.Key, c.Nonce = rand.Text(), rand.Text()
 	return errors.Join(
 		os.WriteFile(filepath.Join(c.Dir, "ldap.password"), []byte(Password+"\n"), 0o600),
+		os.WriteFile(filepath.Join(c.Dir, "doveadm.key"), []byte(DoveadmPassword+"\n"), 0o600),
 		os.WriteFile(filepath.Join(c.Dir, "policyserver.key"), []byte(c.Key+"\n"), 0o600),
 		os.WriteFile(filepath.Join(c.Dir, "hash.nonce"), []byte(c.Nonce+"\n"), 0o600))
 }

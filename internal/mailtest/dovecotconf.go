@@ -19,7 +19,7 @@ func (d *Dovecot) config(o DovecotOptions) string {
 	if o.Userdb != "" {
 		userdb = o.Userdb
 	}
-	parts := []string{base, services}
+	parts := []string{base, services, "!include @DIR@/doveadm.conf\n"}
 	if !o.ShippedDelays {
 		parts = append(parts, noDelays)
 		if d.Root != "" {
@@ -67,8 +67,11 @@ func (d *Dovecot) saslSocket(path string) string {
 // the paths that an administrator would have replaced by ours.
 func (d *Dovecot) doorFiles(o DovecotOptions) (map[string]string, error) {
 	files := map[string]string{}
+	var err error
+	if files["doveadm.conf"], err = d.doveadmConf(); err != nil {
+		return nil, err
+	}
 	if o.Policy {
-		var err error
 		if files["policy.conf"], err = d.policy(o.Verify); err != nil {
 			return nil, err
 		}
@@ -103,13 +106,23 @@ func (d *Dovecot) doorFiles(o DovecotOptions) (map[string]string, error) {
 
 // policy is contrib's auth-policy snippet with our address and secrets.
 func (d *Dovecot) policy(v Verify) (string, error) {
-	version := V23
-	if d.Root != "" {
-		version = V24
-	}
-	return contrib("dovecot/"+string(version)+"-policy.conf",
+	return contrib("dovecot/"+d.version()+"-policy.conf",
 		"http://127.0.0.1:9786/", strings.TrimSuffix(v.URL, "verify"),
 		"PASTE-POLICYSERVER-KEY", v.Key, "PASTE-HASH-NONCE", v.Nonce)
+}
+
+// version begins the names of contrib's files.
+func (d *Dovecot) version() string {
+	if d.Root != "" {
+		return string(V24)
+	}
+	return string(V23)
+}
+
+// doveadmConf is contrib's listener for doveadm's HTTP API, on our port.
+func (d *Dovecot) doveadmConf() (string, error) {
+	return contrib("dovecot/"+d.version()+"-doveadm-http.conf", "port = 8080", "port = "+strconv.Itoa(d.DoveadmHTTP),
+		"replace-this-by-the-output-of-openssl-rand-hex-24", DoveadmPassword)
 }
 
 // contribWhere is contrib with only those of the pairs whose old text occurs.
@@ -159,7 +172,6 @@ postmaster_address = postmaster@example.test
 submission_relay_host = 127.0.0.1
 submission_relay_port = @RELAY@
 doveadm_password = @SECRET@
-doveadm_api_key = @SECRET@
 plugin {
   sieve = file:~/sieve;active=~/.dovecot.sieve
 }
@@ -189,7 +201,6 @@ postmaster_address = postmaster@example.test
 submission_relay_host = 127.0.0.1
 submission_relay_port = @RELAY@
 doveadm_password = @SECRET@
-doveadm_api_key = @SECRET@
 sieve_script personal {
   driver = file
   path = ~/sieve
@@ -246,11 +257,6 @@ service lmtp {
 service auth {
   inet_listener sasl {
     port = @SASL@
-  }
-}
-service doveadm {
-  inet_listener http {
-    port = @DOVEADM@
   }
 }
 `

@@ -26,6 +26,8 @@ type Options struct {
 	Dovecot *DovecotOptions
 	// Postfix starts one which asks that Dovecot and delivers to it.
 	Postfix *PostfixOptions
+	// EndSessions configures [sessions]: what is revoked ends at the site's Dovecot.
+	EndSessions bool
 	// Binaries is a directory with Postern's programs. Empty: built from the source.
 	Binaries string
 	// WithoutPolicyserver starts none, and makes no keys: neither the policyserver
@@ -138,17 +140,41 @@ func (s *Site) configure(ctx context.Context) error {
 	return err
 }
 
+// Doveadm is the address of Dovecot's doveadm HTTP API.
+func (s *Site) Doveadm() string { return "http://" + loopback(s.Dovecot.DoveadmHTTP) + "/doveadm/v1" }
+
+// sessionSettings let live sessions be ended.
+func (s *Site) sessionSettings() Settings {
+	return Settings{"sessions": {
+		"spool": filepath.Join(s.Dir, "spool"), "doveadm": []string{s.Doveadm()}, "doveadm_key_file": filepath.Join(s.Dir, "doveadm.key"),
+	}}
+}
+
 // settings are the options' settings, and for Dovecot 2.4 its own user, which has
 // another number in its root directory than here.
 func (s *Site) settings() Settings {
+	all := Settings{}
+	if s.options.EndSessions {
+		all = s.sessionSettings()
+	}
+	return all.merge(s.socketUsers()).merge(s.options.Settings)
+}
+
+// Change writes postern.toml with further changes; servers that run have to be
+// restarted.
+func (s *Site) Change(changes Settings) error {
+	return s.Write(s.Slapd, s.settings().merge(changes))
+}
+
+func (s *Site) socketUsers() Settings {
 	if s.Dovecot == nil || s.Dovecot.Root == "" {
-		return s.options.Settings
+		return nil
 	}
 	users := []string{"root"}
 	if uid, err := s.Dovecot.uid("dovecot"); err == nil {
 		users = append(users, strconv.Itoa(uid))
 	}
-	return Settings{"policyserver": {"socket_users": users}}.merge(s.options.Settings)
+	return Settings{"policyserver": {"socket_users": users}}
 }
 
 // startPolicyserver starts the daemon.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -59,7 +60,8 @@ type Slapd struct {
 	certs   certificates
 	ports   ports
 	proc    *process
-	admin   *ldap.Conn // as RootDN, nil until first used
+	mu      sync.Mutex
+	admin   *ldap.Conn // as RootDN, nil until first used; guarded by mu
 }
 
 // StartSlapd starts a directory with the users plain, alice, bob, carol and
@@ -159,6 +161,8 @@ func (s *Slapd) Log() string { return s.proc.log.String() }
 
 // Shutdown stops the server and keeps its data for Restart.
 func (s *Slapd) Shutdown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.admin != nil {
 		_ = s.admin.Close()
 		s.admin = nil

@@ -21,6 +21,8 @@ func UserDN(mail string) string {
 // Root is a connection as RootDN, to which no access rule applies. It is shared
 // and lives until the server is stopped.
 func (s *Slapd) Root() (*ldap.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.admin != nil && !s.admin.IsClosing() {
 		return s.admin, nil
 	}
