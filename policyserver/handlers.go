@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/effect"
 	"postern/internal/login"
 	"postern/internal/verify"
 )
@@ -137,10 +138,9 @@ func (s *server) fields(d *login.Decision) []verify.Field {
 		}
 	}
 	if d.CredID != "" {
-		// user_cred ends the sessions of one credential on Dovecot 2.4:
-		// doveadm kick -f user_cred.
+		// By user_cred Dovecot 2.4 ends the sessions of one credential.
 		list = append(list, verify.Field{Key: "cred_id", Value: d.CredID},
-			verify.Field{Key: "userdb_user_cred", Value: d.Credential})
+			verify.Field{Key: "userdb_user_cred", Value: effect.UserCred(d.Account.ID, d.Credential)})
 	}
 	return list
 }

@@ -104,6 +104,8 @@ func checkAll(ctx context.Context, cfg *app.Config, stdout, stderr io.Writer) in
 	fail(err)
 	_, err = cfg.LoginSettings()
 	fail(err)
+	_, err = cfg.Doveadms()
+	fail(err)
 	store, ring, err := cfg.OpenStore(account.RoleDoor)
 	fail(err)
 	if err == nil {

@@ -85,6 +85,9 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.endSessions(ctx); err != nil {
+		return err
+	}
 	web := s.httpServer()
 	var serving sync.WaitGroup
 	for _, l := range listeners {

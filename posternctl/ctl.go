@@ -149,7 +149,7 @@ func (c *ctl) desk() (*desk.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &desk.Desk{Store: store, Recorder: recorder, Now: time.Now}, nil
+	return &desk.Desk{Store: store, Recorder: effect.Fanout{recorder, c.sessions(cfg, store)}, Now: time.Now}, nil
 }
 
 // actor is who the audit log says did it.
@@ -199,6 +199,9 @@ func (c *ctl) checkAll(ctx context.Context) error {
 		return err
 	}
 	if err := ring.Check(known); err != nil {
+		return err
+	}
+	if _, err := cfg.Doveadms(); err != nil {
 		return err
 	}
 	return c.print(object{"config": cfg.Path(), "ok": true},

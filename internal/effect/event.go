@@ -1,6 +1,7 @@
 // Package effect is what follows a decision or a change: the audit line and the
-// metrics. Events come from two places only: the end of a decision in package
-// login, and the commit of a change in package desk.
+// metrics, and the end of live sessions (spool.go, doveadm.go). Events come from
+// two places only: the end of a decision in package login, and the commit of a
+// change in package desk; here are added those of the sessions that were ended.
 package effect
 
 import (

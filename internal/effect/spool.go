@@ -115,18 +115,20 @@ const (
 
 // OpenSpool opens the directory, and makes it if need be. One that root makes
 // belongs to the owner of the directory above it, under whom the daemon runs.
+// After an error the spool can be used, and fails.
 func OpenSpool(dir string) (*Spool, error) {
+	s := &Spool{dir}
 	err := os.MkdirAll(filepath.Dir(dir), 0o755) //nolint:gosec // as /var/lib is; the spool itself is not
 	if err == nil {
 		err = os.Mkdir(dir, 0o750)
 	}
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return &Spool{dir}, nil
+		return s, nil
 	case err != nil:
-		return nil, fmt.Errorf("sessions.spool: %w", err)
+		return s, fmt.Errorf("sessions.spool: %w", err)
 	}
-	return &Spool{dir}, ownAs(dir, filepath.Dir(dir))
+	return s, ownAs(dir, filepath.Dir(dir))
 }
 
 // ownAs gives what root has made to the owner of a directory.
@@ -142,10 +144,14 @@ func ownAs(path, dir string) error {
 }
 
 // Put stores a new Ending, and gives it its ID. Once it returns nil, the Ending
-// survives a crash.
+// survives a crash; after an error it has no ID.
 func (s *Spool) Put(e *Ending) error {
 	e.ID = e.Since.UTC().Format("20060102T150405.000000") + "-" + strings.ToLower(rand.Text()[:8])
-	return s.Save(e)
+	err := s.Save(e)
+	if err != nil {
+		e.ID = ""
+	}
+	return err
 }
 
 // Save stores an Ending that has changed.
