@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Settings are keys of postern.toml by table: strings, bools, ints and []string.
-// A nil value leaves the key out of the file.
+// Settings are keys of postern.toml by table: strings, bools, ints, []string and
+// dates. A nil value leaves the key out of the file; a key that is no bare word,
+// such as a domain, is quoted as TOML wants it: `"example.test"`.
 type Settings map[string]map[string]any
 
 // Config is a postern.toml with its secret files, and what others must know of
@@ -122,6 +124,8 @@ func tomlValue(v any) (string, error) {
 			quoted[i] = strconv.Quote(v[i])
 		}
 		return "[" + strings.Join(quoted, ", ") + "]", nil
+	case time.Time:
+		return v.Format(time.RFC3339), nil
 	}
 	return "", fmt.Errorf("cannot write a %T", v)
 }

@@ -39,6 +39,8 @@ type DovecotOptions struct {
 	Policy bool
 	// Script replaces the door's Lua script, contrib/dovecot/postern.lua.
 	Script string
+	// Before is configuration text with passdbs which come before the door's.
+	Before string
 	// Passdb is configuration text with passdbs, which come after the door's.
 	Passdb string
 	// Userdb replaces the userdb, which gives every user who can log in a maildir.

@@ -32,6 +32,7 @@ func (d *Dovecot) config(o DovecotOptions) string {
 	if o.SASLSocket != "" {
 		parts = append(parts, d.saslSocket(o.SASLSocket))
 	}
+	parts = append(parts, o.Before)
 	if o.Door != "" {
 		parts = append(parts, "!include @DIR@/door.conf\n")
 	}

@@ -177,6 +177,12 @@ func (s *Site) socketUsers() Settings {
 	return Settings{"policyserver": {"socket_users": users}}
 }
 
+// Reconfigure writes postern.toml anew, as the site began but for some settings.
+// Who should follow them must be restarted.
+func (s *Site) Reconfigure(changes Settings) error {
+	return s.Write(s.Slapd, s.settings().merge(changes))
+}
+
 // startPolicyserver starts the daemon.
 func (s *Site) startPolicyserver(ctx context.Context) error {
 	if s.options.WithoutPolicyserver {
