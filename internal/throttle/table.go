@@ -11,6 +11,10 @@ const (
 	// chunkSize is how many records a shard grows by. Records never move, so that
 	// growing copies nothing.
 	chunkSize = 128
+	// positionBits of an index entry are a position + 1, those above a part of the
+	// key, so that a search seldom touches another's record.
+	positionBits = 24
+	positionMask = 1<<positionBits - 1
 	// sample is how many records compete for being forgotten.
 	sample = 8
 )
@@ -22,7 +26,7 @@ type record[V any] struct {
 }
 
 // table keeps records by hashed name, at most so many, in shards with a lock each.
-// A record costs its own size and about seven bytes of index. When a shard is full,
+// A record costs its own size and five to eleven bytes of index. When a shard is full,
 // the least worthy of a few records taken at random makes room: an attacker who
 // floods the table with fresh names pushes out mostly those.
 type table[V any] struct {
@@ -31,7 +35,7 @@ type table[V any] struct {
 }
 
 // shard is a part of a table: records in order of arrival, and an index by linear
-// probing that holds their position + 1.
+// probing over entries of link.
 type shard[V any] struct {
 	sync.Mutex
 	most   int
@@ -43,7 +47,7 @@ type shard[V any] struct {
 func newTable[V any](most int, worth func(*V, uint32) float64) *table[V] {
 	t := &table[V]{worth: worth}
 	for i := range t.shards {
-		t.shards[i].most = max(1, most/shardCount)
+		t.shards[i].most = min(max(1, most/shardCount), positionMask)
 	}
 	return t
 }
@@ -101,39 +105,51 @@ func (s *shard[V]) find(key uint64) *record[V] {
 	if len(s.index) == 0 {
 		return nil
 	}
+	mark := entry(key, 0)
 	for i := s.home(key); s.index[i] != 0; i = s.next(i) {
-		if r := s.at(int(s.index[i] - 1)); r.Key == key {
+		if s.index[i]&^positionMask != mark {
+			continue
+		}
+		if r := s.at(position(s.index[i])); r.Key == key {
 			return r
 		}
 	}
 	return nil
 }
 
+// entry is an index entry. Its part of the key is below the shard's and above the
+// home's.
+func entry(key uint64, positionPlus1 int) uint32 {
+	return uint32(key>>(32-shardBits))&^positionMask | uint32(positionPlus1)
+}
+
+func position(entry uint32) int { return int(entry&positionMask) - 1 }
+
 func (s *shard[V]) home(key uint64) int { return int(key & uint64(len(s.index)-1)) }
 func (s *shard[V]) next(i int) int      { return (i + 1) & (len(s.index) - 1) }
 
 // add makes a record for a key that has none.
 func (s *shard[V]) add(key uint64, now uint32, worth func(*V, uint32) float64) *record[V] {
-	position := s.count
+	p := s.count
 	if s.count < s.most {
 		s.grow()
 	} else {
-		position = s.least(now, worth)
-		s.unlink(position)
+		p = s.least(now, worth)
+		s.unlink(p)
 	}
-	r := s.at(position)
+	r := s.at(p)
 	*r = record[V]{Key: key}
-	s.link(position)
+	s.link(p)
 	return r
 }
 
-// grow makes room for one more record. The index is at most 7/8 full.
+// grow makes room for one more record. The index is at most 3/4 full.
 func (s *shard[V]) grow() {
 	if s.count == len(s.chunks)*chunkSize {
 		s.chunks = append(s.chunks, new([chunkSize]record[V]))
 	}
 	s.count++
-	if s.count*8 <= len(s.index)*7 {
+	if s.count*4 <= len(s.index)*3 {
 		return
 	}
 	s.index = make([]uint32, max(16, 2*len(s.index)))
@@ -142,23 +158,25 @@ func (s *shard[V]) grow() {
 	}
 }
 
-func (s *shard[V]) link(position int) {
-	i := s.home(s.at(position).Key)
+func (s *shard[V]) link(p int) {
+	key := s.at(p).Key
+	i := s.home(key)
 	for s.index[i] != 0 {
 		i = s.next(i)
 	}
-	s.index[i] = uint32(position + 1)
+	s.index[i] = entry(key, p+1)
 }
 
 // unlink takes a record out of the index and moves up those behind it that would
 // no longer be found past the gap.
-func (s *shard[V]) unlink(position int) {
-	i := s.home(s.at(position).Key)
-	for s.index[i] != uint32(position+1) {
+func (s *shard[V]) unlink(p int) {
+	key := s.at(p).Key
+	i := s.home(key)
+	for s.index[i] != entry(key, p+1) {
 		i = s.next(i)
 	}
 	for j := s.next(i); s.index[j] != 0; j = s.next(j) {
-		home := s.home(s.at(int(s.index[j] - 1)).Key)
+		home := s.home(s.at(position(s.index[j])).Key)
 		// The distances are around the ring: does home lie outside (i, j]?
 		if (j-home)&(len(s.index)-1) >= (j-i)&(len(s.index)-1) {
 			s.index[i], i = s.index[j], j
