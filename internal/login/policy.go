@@ -182,13 +182,20 @@ func DeclareMechanism(p Prover, mech string) (string, error) {
 	return declaredPrefix + base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
 
+// declaredStrong looks for the mechanism's token in the cred_id, which may hold
+// several with commas between: one passdb often serves two mechanisms.
 func (g *Gate) declaredStrong(a *Ask) bool {
-	encoded, ok := strings.CutPrefix(a.CredID, declaredPrefix)
-	if !ok {
-		return false
+	for token := range strings.SplitSeq(a.CredID, ",") {
+		encoded, ok := strings.CutPrefix(token, declaredPrefix)
+		if !ok {
+			return false
+		}
+		sum, err := base64.RawURLEncoding.DecodeString(encoded)
+		if err == nil && g.prover.Verify(sum, account.RoleDoor, purposeDeclared, strings.ToUpper(a.Mech)) {
+			return true
+		}
 	}
-	sum, err := base64.RawURLEncoding.DecodeString(encoded)
-	return err == nil && g.prover.Verify(sum, account.RoleDoor, purposeDeclared, strings.ToUpper(a.Mech))
+	return false
 }
 
 // remembered refuses, with the reason, a main password that was right an hour ago

@@ -236,7 +236,12 @@ func TestAttack38_DeclaredMechanism(t *testing.T) {
 	w.expectPermit(t, a, "")
 	a.Mech = "CRAM-MD5"
 	w.expectPermit(t, a, login.AppPasswordRequired)
-	a.Mech, a.CredID = "GSSAPI", "declared.AAAAAAAAAAAAAAAAAAAAAA"
+	const forged = "declared.AAAAAAAAAAAAAAAAAAAAAA"
+	a.Mech, a.CredID = "GSSAPI", forged
+	w.expectPermit(t, a, login.AppPasswordRequired)
+	a.CredID = forged + "," + token // one passdb for several mechanisms
+	w.expectPermit(t, a, "")
+	a.Mech = "CRAM-MD5"
 	w.expectPermit(t, a, login.AppPasswordRequired)
 }
 
