@@ -16,22 +16,19 @@ func (c *ctl) mechanismCommand() *cobra.Command {
 }
 
 func (c *ctl) mechanismDeclare() *cobra.Command {
-	return &cobra.Command{Use: "declare MECHANISM", Short: "Print the token by which your passdb for a strong mechanism passes Postern's second net",
+	return &cobra.Command{Use: "declare MECHANISM…", Short: "Print the token by which your passdb for a strong mechanism passes Postern's second net",
 		Long: "With Dovecot's auth policy switched on, Postern refuses accounts with two-factor login whenever a passdb other\n" +
 			"than Postern's lets them in. A passdb that checks something stronger than a password (Kerberos, OAuth 2,\n" +
-			"client certificates) passes with this token in its answer. The token holds for one mechanism; it is the same\n" +
-			"each time, and a new door key makes it void. Mechanisms with a password behind them are refused.",
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return c.declareMechanism(args[0]) }}
+			"client certificates) passes with this token as its field cred_id. The token holds for these mechanisms alone;\n" +
+			"it is the same each time, and a new door key makes it void. Mechanisms with a password behind them are refused.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return c.declareMechanisms(args) }}
 }
 
-func (c *ctl) declareMechanism(name string) error {
-	mech := strings.ToUpper(name)
-	if !mechanismName(mech) {
-		return usagef("%q is no name of a SASL mechanism, such as OAUTHBEARER", printable(name))
-	}
-	if why := weakness(mech); why != "" {
-		return fmt.Errorf("%s cannot be declared: %s", mech, why)
+func (c *ctl) declareMechanisms(names []string) error {
+	mechs, err := checkMechanisms(names)
+	if err != nil {
+		return err
 	}
 	cfg, err := c.load()
 	if err != nil {
@@ -41,14 +38,41 @@ func (c *ctl) declareMechanism(name string) error {
 	if err != nil {
 		return err
 	}
-	token, err := login.DeclareMechanism(ring, mech)
-	if err != nil {
-		return err
+	tokens := make([]string, len(mechs))
+	for i, m := range mechs {
+		if tokens[i], err = login.DeclareMechanism(ring, m); err != nil {
+			return err
+		}
+		c.warn("%s", caution(m))
 	}
-	c.warn("%s", caution(mech))
-	v23, v24 := declaration23(mech, token), declaration24(mech, token)
-	c.say("Put your passdb for %s before Postern's, with these lines.\nDovecot 2.3:\n%s\nDovecot 2.4:\n%s", mech, v23, v24)
-	return c.print(object{"mechanism": mech, "token": token, "dovecot_2.3": v23, "dovecot_2.4": v24}, token)
+	token := strings.Join(tokens, ",")
+	v23, v24 := declaration23(mechs, token), declaration24(mechs, token)
+	c.say("Dovecot 2.3, in your passdb, which comes before Postern's:\n%s\nDovecot 2.4, %s:\n%s", v23, place24(mechs), v24)
+	return c.print(object{"mechanisms": mechs, "token": token, "dovecot_23": v23, "dovecot_24": v24}, token)
+}
+
+// checkMechanisms returns the names in capitals if each may be declared.
+func checkMechanisms(names []string) ([]string, error) {
+	mechs := make([]string, len(names))
+	for i, name := range names {
+		mechs[i] = strings.ToUpper(name)
+		if !mechanismName(mechs[i]) {
+			return nil, usagef("%q is no name of a SASL mechanism, such as OAUTHBEARER", printable(name))
+		}
+		if why := weakness(mechs[i]); why != "" {
+			return nil, fmt.Errorf("%s cannot be declared: %s", mechs[i], why)
+		}
+	}
+	if i := slices.IndexFunc(mechs, isOAuth); i >= 0 && !allOAuth(mechs) {
+		return nil, usagef("%s has a passdb of its own kind: declare it apart from the others", mechs[i])
+	}
+	return mechs, nil
+}
+
+func isOAuth(mech string) bool { return mech == "OAUTHBEARER" || mech == "XOAUTH2" }
+
+func allOAuth(mechs []string) bool {
+	return !slices.ContainsFunc(mechs, func(m string) bool { return !isOAuth(m) })
 }
 
 // mechanismName checks the form of RFC 4422 section 3.1, which fits a line of
@@ -89,14 +113,29 @@ func caution(mech string) string {
 	return "Postern does not know " + mech + ": declare it only if nobody gets in by it with the main password"
 }
 
-// A failure must be final: the passdbs behind would take the token or ticket for a
-// password, and guessing would be counted.
-func declaration23(mech, token string) string {
-	return fmt.Sprintf("  mechanisms = %s\n  override_fields = cred_id=%s\n  result_failure = return-fail\n  result_internalfail = return-fail",
-		strings.ToLower(mech), token)
+// declaration23 makes a failure final: the passdbs behind would take the token or
+// ticket for a password, and guessing would be counted.
+func declaration23(mechs []string, token string) string {
+	return "  mechanisms = " + lowered(mechs) + "\n  override_fields = cred_id=" + token + "\n" + finalFailure
 }
 
-func declaration24(mech, token string) string {
-	return fmt.Sprintf("  mechanisms_filter = %s\n  fields {\n    cred_id = %s\n  }\n  result_failure = return-fail\n  result_internalfail = return-fail",
-		strings.ToLower(mech), token)
+// declaration24 is for Dovecot 2.4, which asks no passdb about a token of OAuth 2:
+// the fields come from the oauth2 block.
+func declaration24(mechs []string, token string) string {
+	fields := "  fields {\n    cred_id = " + token + "\n  }"
+	if allOAuth(mechs) {
+		return fields
+	}
+	return "  mechanisms_filter = " + lowered(mechs) + "\n" + fields + "\n" + finalFailure
 }
+
+const finalFailure = "  result_failure = return-fail\n  result_internalfail = return-fail"
+
+func place24(mechs []string) string {
+	if allOAuth(mechs) {
+		return "in the oauth2 block"
+	}
+	return "in your passdb, which comes before Postern's"
+}
+
+func lowered(mechs []string) string { return strings.ToLower(strings.Join(mechs, " ")) }
