@@ -91,7 +91,7 @@ func (s *ender) kickAll() {
 	}
 }
 
-func (c *ctl) kick(ctx context.Context, h *effect.Doveadm, e *effect.Ending) {
+func (c *ctl) kick(ctx context.Context, h effect.Kicker, e *effect.Ending) {
 	k, err := h.Kick(ctx, e)
 	switch {
 	case err != nil && e.ID == "":

@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"postern/internal/account"
-	"postern/internal/effect"
+	"postern/internal/doveadm"
 	"postern/internal/secretfile"
 )
 
@@ -79,18 +79,18 @@ func loopback(host string) bool {
 }
 
 // Doveadms are the configured hosts. The error names every key that is not usable.
-func (c *Config) Doveadms() ([]*effect.Doveadm, error) {
+func (c *Config) Doveadms() ([]*doveadm.Client, error) {
 	s := &c.Sessions
 	trust, err := s.tlsConfig()
 	errs := []error{err}
-	var hosts []*effect.Doveadm
+	var hosts []*doveadm.Client
 	for _, u := range s.Doveadm {
 		key, err := secretfile.ReadLine(s.keyFile(u))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("sessions.doveadm_key_file: %w", err))
 			continue
 		}
-		hosts = append(hosts, effect.NewDoveadm(effect.DoveadmConfig{
+		hosts = append(hosts, doveadm.New(doveadm.Config{
 			URL: u, Key: account.NewSecret(key), ByCredential: s.CredentialKick, TLS: trust}))
 	}
 	return hosts, errors.Join(errs...)

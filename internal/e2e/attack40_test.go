@@ -46,7 +46,7 @@ func lagging(t *testing.T, d door) (*world, *replica) {
 		attrs["posternKeyCheck"] = append(attrs["posternKeyCheck"], string(v))
 	}
 	must(t, r.Add("cn=site,"+mailtest.PosternBase, attrs))
-	must(t, w.Change(mailtest.Settings{"directory": {"read_uris": []string{r.URI(), w.Slapd.URI()}}}))
+	must(t, w.Reconfigure(mailtest.Settings{"directory": {"read_uris": []string{r.URI(), w.Slapd.URI()}}}))
 	must(t, w.Policyserver.Restart(t.Context()))
 	w.desk.Store = openStore(t, w.Site)
 	return w, r

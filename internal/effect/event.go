@@ -1,5 +1,5 @@
 // Package effect is what follows a decision or a change: the audit line and the
-// metrics, and the end of live sessions (spool.go, doveadm.go). Events come from
+// metrics, and the end of live sessions (spool.go). Events come from
 // two places only: the end of a decision in package login, and the commit of a
 // change in package desk; here are added those of the sessions that were ended.
 package effect

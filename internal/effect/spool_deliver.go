@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,11 +21,39 @@ type Directory interface {
 	At(ctx context.Context, server string, id account.ID) (*account.Account, error)
 }
 
-// Kicker is one Dovecot; *Doveadm is one.
+// Kicker is one Dovecot (package doveadm).
 type Kicker interface {
+	// Host names it in messages, and is its key in Ending.Kicked.
 	Host() string
+	// Kick ends the sessions of an Ending, and flushes what is cached of the user.
+	// That nobody was logged in is no error.
 	Kick(ctx context.Context, e *Ending) (Kicked, error)
 }
+
+// Kicked says what a kick ended.
+type Kicked struct {
+	// N counts sessions, or with Names the login names whose sessions ended, which
+	// is all that Dovecot 2.3 tells.
+	N     int
+	Names bool
+}
+
+func (k Kicked) String() string {
+	switch {
+	case k.N == 0:
+		return "no session"
+	case k.Names:
+		return "all sessions"
+	case k.N == 1:
+		return "1 session"
+	}
+	return fmt.Sprintf("%d sessions", k.N)
+}
+
+// UserCred is the value of the field user_cred by which Dovecot 2.4 knows the
+// sessions of a credential. The account is part of it: the id of an app password
+// is unique within its account only.
+func UserCred(id account.ID, credential string) string { return string(id) + "/" + credential }
 
 // Deliverer does what the spool asks for: each Ending at each host, at once, after
 // every read server shows the change, and again a minute later. What fails is
@@ -187,7 +216,7 @@ func (w *worker) run(ctx context.Context) {
 		return
 	}
 	host := w.host.Host()
-	for _, j := range w.jobs {
+	for _, j := range w.order() {
 		stage, r := j.stage(w.now), w.each[j]
 		if ctx.Err() != nil || j.kicked(host) >= stage || w.now.Before(r.next) {
 			continue
@@ -205,6 +234,13 @@ func (w *worker) run(ctx context.Context) {
 			w.recorder.Record(j.event(w.now, "done", fmt.Sprintf("%v at %s", k, host)))
 		}
 	}
+}
+
+// order puts first what has failed least.
+func (w *worker) order() []*job {
+	jobs := slices.Clone(w.jobs)
+	slices.SortStableFunc(jobs, func(a, b *job) int { return w.each[a].failures - w.each[b].failures })
+	return jobs
 }
 
 // event is what is recorded about an Ending.

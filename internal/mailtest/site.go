@@ -160,12 +160,6 @@ func (s *Site) settings() Settings {
 	return all.merge(s.socketUsers()).merge(s.options.Settings)
 }
 
-// Change writes postern.toml with further changes; servers that run have to be
-// restarted.
-func (s *Site) Change(changes Settings) error {
-	return s.Write(s.Slapd, s.settings().merge(changes))
-}
-
 func (s *Site) socketUsers() Settings {
 	if s.Dovecot == nil || s.Dovecot.Root == "" {
 		return nil

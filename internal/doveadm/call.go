@@ -1,4 +1,4 @@
-package effect
+package doveadm
 
 import (
 	"bytes"
@@ -24,7 +24,8 @@ type call struct {
 // answer is Dovecot's to one call.
 type answer struct {
 	kind string // "doveadmResponse" or "error"
-	exit int    // with an error, the exit code of the command
+	what string // an error's kind, "exitCode" or "unknownMethod"
+	exit int    // the exit code of a command that failed
 	rows []row
 }
 
@@ -43,7 +44,7 @@ func (a *answer) err() error {
 	if a.kind == "doveadmResponse" {
 		return nil
 	}
-	return fmt.Errorf("%s, exit code %d", a.kind, a.exit)
+	return fmt.Errorf("%s %s %d", a.kind, a.what, a.exit)
 }
 
 // kicked counts sessions, or names.
@@ -60,7 +61,7 @@ func (a *answer) kicked() (n int, names bool) {
 }
 
 // post runs commands in order and returns their answers.
-func (d *Doveadm) post(ctx context.Context, calls []call) ([]answer, error) {
+func (d *Client) post(ctx context.Context, calls []call) ([]answer, error) {
 	list := make([]any, len(calls))
 	for i, c := range calls {
 		list[i] = []any{c.name, c.params, strconv.Itoa(i)}
@@ -113,18 +114,19 @@ func (a *answer) add(content json.RawMessage) error {
 	}
 	var one struct {
 		row
-		Exit int `json:"exitCode"`
+		Type string `json:"type"`
+		Exit int    `json:"exitCode"`
 	}
 	if json.Unmarshal(content, &one) != nil {
 		return errAnswer
 	}
-	a.exit = one.Exit
+	a.what, a.exit = one.Type, one.Exit
 	a.rows = append(a.rows, one.row)
 	return nil
 }
 
 // commands lists what this Dovecot can be asked, with the names of the parameters.
-func (d *Doveadm) commands(ctx context.Context) (map[string]map[string]bool, error) {
+func (d *Client) commands(ctx context.Context) (map[string]map[string]bool, error) {
 	var list []struct {
 		Command    string `json:"command"`
 		Parameters []struct {
@@ -145,7 +147,7 @@ func (d *Doveadm) commands(ctx context.Context) (map[string]map[string]bool, err
 }
 
 // do makes one request and decodes its answer.
-func (d *Doveadm) do(ctx context.Context, method string, body []byte, into any) error {
+func (d *Client) do(ctx context.Context, method string, body []byte, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, d.url, bytes.NewReader(body))
 	if err != nil {
 		return err

@@ -1,4 +1,12 @@
-package effect
+// Package doveadm tells Dovecot to end sessions, by doveadm's HTTP API.
+//
+// What the two versions can do differs, and is asked for before the first kick:
+//   - 2.3 ends all sessions of a login name. 2.4 also ends those which carry a
+//     field that the passdb returned (effect.UserCred), and those only.
+//   - 2.4.1 crashes its worker when it is asked to flush the auth cache for a user
+//     (the parameter is declared as a list and read as a text), so it is not asked.
+//     Later ones have renamed the parameter.
+package doveadm
 
 import (
 	"context"
@@ -7,23 +15,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/effect"
 )
 
-// Doveadm tells one Dovecot, 2.3 or 2.4, to end sessions, by doveadm's HTTP API.
-// It is safe for concurrent use.
-//
-// What the two versions can do differs, and is asked for before the first kick:
-//   - 2.3 ends all sessions of a login name. 2.4 also ends those which carry a
-//     field that the passdb returned (UserCred), and those only.
-//   - 2.4 up to 2.4.2 crashes its worker when it is asked to flush the auth cache
-//     for a user (a parameter is declared by one type and read as another), so it
-//     is not asked. Later ones have renamed the parameter.
-type Doveadm struct {
+// Client is an effect.Kicker for one Dovecot, 2.3 or 2.4. It is safe for
+// concurrent use.
+type Client struct {
 	url          string
 	key          account.Secret
 	byCredential bool
@@ -33,8 +36,8 @@ type Doveadm struct {
 	knows *ability
 }
 
-// DoveadmConfig says how to reach a Dovecot.
-type DoveadmConfig struct {
+// Config says how to reach a Dovecot.
+type Config struct {
 	URL string // http://host:port/doveadm/v1
 	Key account.Secret
 	// ByCredential ends the sessions of one credential only, where Dovecot can.
@@ -42,71 +45,46 @@ type DoveadmConfig struct {
 	TLS          *tls.Config // nil: the system's authorities
 }
 
-// doveadmTime bounds one request.
-const doveadmTime = 5 * time.Second
+// timeout bounds one request.
+const timeout = 5 * time.Second
 
-// NewDoveadm contacts nobody yet.
-func NewDoveadm(c DoveadmConfig) *Doveadm {
+// New contacts nobody yet.
+func New(c Config) *Client {
 	transport := &http.Transport{
 		TLSClientConfig: c.TLS,
 		// A connection occupies one of Dovecot's processes; kicks are rare.
 		DisableKeepAlives: true,
 		// No proxy from the environment: what is sent holds the key.
 	}
-	return &Doveadm{url: c.URL, key: c.Key, byCredential: c.ByCredential, client: &http.Client{
-		Timeout: doveadmTime, Transport: transport,
+	return &Client{url: c.URL, key: c.Key, byCredential: c.ByCredential, client: &http.Client{
+		Timeout: timeout, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// Host names the Dovecot in messages, and is its key in Ending.Kicked.
-func (d *Doveadm) Host() string { return d.url }
-
-// UserCred is the value of the field user_cred by which Dovecot 2.4 knows the
-// sessions of a credential. The account is part of it: the id of an app password
-// is unique within its account only.
-func UserCred(id account.ID, credential string) string { return string(id) + "/" + credential }
+// Host names the Dovecot in messages, and is its key in effect.Ending.Kicked.
+func (d *Client) Host() string { return d.url }
 
 // userCred is the field; the passdb returns it with the prefix "userdb_".
 const userCred = "user_cred"
-
-// Kicked says what a kick ended.
-type Kicked struct {
-	// N counts sessions, or with Names the login names whose sessions ended, which
-	// is all that Dovecot 2.3 tells.
-	N     int
-	Names bool
-}
-
-func (k Kicked) String() string {
-	switch {
-	case k.N == 0:
-		return "no session"
-	case k.Names:
-		return "all sessions"
-	case k.N == 1:
-		return "1 session"
-	}
-	return fmt.Sprintf("%d sessions", k.N)
-}
 
 var errNoName = errors.New("none of its login names can be given to doveadm kick, which would take them for a pattern or an address")
 
 // Kick ends the sessions of an Ending and flushes what Dovecot has cached of the
 // user. That nobody was logged in is no error.
-func (d *Doveadm) Kick(ctx context.Context, e *Ending) (Kicked, error) {
+func (d *Client) Kick(ctx context.Context, e *effect.Ending) (effect.Kicked, error) {
 	can, err := d.ability(ctx)
 	if err != nil {
-		return Kicked{}, err
+		return effect.Kicked{}, err
 	}
 	var calls []call
 	if e.Credential != "" && d.byCredential && can.passdbField {
-		calls = append(calls, call{"kick", object{"passdbField": userCred, "mask": []string{UserCred(e.Account, e.Credential)}}})
+		calls = append(calls, call{"kick", object{"passdbField": userCred, "mask": []string{effect.UserCred(e.Account, e.Credential)}}})
 	} else {
 		calls = kicks(e.Names)
 	}
 	if len(calls) == 0 {
-		return Kicked{}, fmt.Errorf("%s: %w", e.User, errNoName)
+		return effect.Kicked{}, fmt.Errorf("%s: %w", e.User, errNoName)
 	}
 	if can.flush != "" {
 		calls = append(calls, call{"authCacheFlush", object{can.flush: loginNames(e.Names)}})
@@ -114,7 +92,7 @@ func (d *Doveadm) Kick(ctx context.Context, e *Ending) (Kicked, error) {
 	answers, err := d.post(ctx, calls)
 	if err != nil {
 		d.forget()
-		return Kicked{}, err
+		return effect.Kicked{}, err
 	}
 	return d.count(calls, answers)
 }
@@ -135,10 +113,17 @@ func loginNames(names []string) []string {
 	var out []string
 	for _, n := range names {
 		if !strings.ContainsAny(n, "*?") && !addressLike(n) {
-			out = append(out, n, strings.ToLower(n))
+			out = appendNew(appendNew(out, n), strings.ToLower(n))
 		}
 	}
-	return unique(out)
+	return out
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
 }
 
 func addressLike(s string) bool {
@@ -148,9 +133,9 @@ func addressLike(s string) bool {
 }
 
 // count adds up what the kicks among the answers ended.
-func (d *Doveadm) count(calls []call, answers []answer) (Kicked, error) {
+func (d *Client) count(calls []call, answers []answer) (effect.Kicked, error) {
 	var (
-		k    Kicked
+		k    effect.Kicked
 		errs []error
 	)
 	for i, a := range answers {
@@ -172,7 +157,7 @@ type ability struct {
 	flush       string // the parameter that takes the user; "": do not flush
 }
 
-func (d *Doveadm) ability(ctx context.Context) (ability, error) {
+func (d *Client) ability(ctx context.Context) (ability, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.knows != nil {
@@ -195,7 +180,7 @@ func (d *Doveadm) ability(ctx context.Context) (ability, error) {
 }
 
 // forget makes the next kick ask again: perhaps this is another version now.
-func (d *Doveadm) forget() {
+func (d *Client) forget() {
 	d.mu.Lock()
 	d.knows = nil
 	d.mu.Unlock()
