@@ -18,6 +18,7 @@ type metrics struct {
 	duration      *prometheus.HistogramVec
 	policy        *prometheus.HistogramVec
 	auditFailures prometheus.Counter
+	degraded      prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -34,11 +35,14 @@ func newMetrics() *metrics {
 			Name: "postern_policy_seconds", Help: "Duration of auth-policy requests.",
 			Buckets: []float64{.00005, .0001, .0002, .0005, .001, .002, .005, .01, .05, .1, .5, 2},
 		}, []string{"command"}),
+		degraded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "postern_throttle_degraded", Help: "1 while Redis does not answer and this node counts alone.",
+		}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "postern_audit_failures_total", Help: "Audit lines that could not be written.",
 		}),
 	}
-	m.registry.MustRegister(m.events, m.duration, m.policy, m.auditFailures,
+	m.registry.MustRegister(m.events, m.duration, m.policy, m.auditFailures, m.degraded,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

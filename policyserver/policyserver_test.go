@@ -272,7 +272,7 @@ func TestGracefulStop(t *testing.T) {
 	}
 	eventually(t, func() bool {
 		b, _ := os.ReadFile(s.Audit)
-		return strings.Count(string(b), "wrong_password") == cap(answers)
+		return strings.Count(string(b), `"outcome":"denied"`) == cap(answers)
 	})
 	s.Policyserver.Stop()
 	for range cap(answers) {

@@ -21,6 +21,7 @@ import (
 	"postern/internal/effect"
 	"postern/internal/login"
 	"postern/internal/seal"
+	"postern/internal/throttle"
 	"postern/ldapstore"
 )
 
@@ -36,7 +37,9 @@ type server struct {
 	store      *ldapstore.Store
 	ring       *seal.Ring
 	gate       *login.Gate
-	fieldNames []string // configured reply fields, in a fixed order
+	memory     *throttle.Memory
+	shared     *throttle.Shared // nil: this node counts alone
+	fieldNames []string         // configured reply fields, in a fixed order
 	apiKey     account.Secret
 	uids       map[uint32]bool // who may ask on the unix socket
 
@@ -68,7 +71,12 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.gate = login.New(login.Parts{Store: s.store, Prover: s.ring, Recorder: effect.Fanout{s.audit, s.metrics}, Now: time.Now}, settings)
+	if err := s.openThrottle(); err != nil {
+		return nil, err
+	}
+	s.gate = login.New(login.Parts{
+		Store: s.store, Prover: s.ring, Recorder: effect.Fanout{s.audit, s.metrics}, Throttle: s.throttle(), Now: time.Now,
+	}, settings)
 	return s, nil
 }
 
@@ -118,6 +126,7 @@ func (s *server) stop(web *http.Server) {
 		_ = web.Close()
 	}
 	s.gate.Close(ctx)
+	s.closeThrottle()
 	s.store.Close()
 	_ = s.audit.Close()
 }

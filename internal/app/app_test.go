@@ -102,6 +102,7 @@ x = 1
 func TestAttack34_TypesAndSyntax(t *testing.T) {
 	for name, text := range map[string]string{
 		"number as duration": "[directory]\ntimeout = 5\n",
+		"number of seconds":  "[throttle]\nredis_deadline = 5000000\n",
 		"duration, no unit":  "[directory]\ntimeout = \"5\"\n",
 		"half a line":        "[directory]\ntimeout = \"5",
 		"twice":              "[directory]\nbase = \"a\"\nbase = \"b\"\n",

@@ -13,6 +13,7 @@ import (
 
 	"postern/internal/effect"
 	"postern/internal/policy"
+	"postern/internal/throttle"
 )
 
 // DefaultPath is where the configuration lives unless -config says otherwise.
@@ -21,14 +22,15 @@ const DefaultPath = "/etc/postern/postern.toml"
 // Config is the whole configuration. The doc tags are the comments of the
 // reference file that Reference prints, the values of Default its values.
 type Config struct {
-	Directory    Directory       `toml:"directory" doc:"The LDAP directory: where accounts are found and where Postern keeps its records."`
-	Keys         Keys            `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
-	Policyserver Policyserver    `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
-	Login        Login           `toml:"login" doc:"What decides a login."`
-	Sessions     Sessions        `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
-	Policy       policy.Settings `toml:"policy" doc:"Default policy of the site. An account's own posternPolicy (JSON, same keys) overrides it field by field."`
-	Audit        Audit           `toml:"audit" doc:"One JSON line per decision and per change."`
-	Privacy      Privacy         `toml:"privacy" doc:"What is written down about users."`
+	Directory    Directory         `toml:"directory" doc:"The LDAP directory: where accounts are found and where Postern keeps its records."`
+	Keys         Keys              `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
+	Policyserver Policyserver      `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
+	Login        Login             `toml:"login" doc:"What decides a login."`
+	Sessions     Sessions          `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
+	Throttle     throttle.Settings `toml:"throttle" doc:"Limits on guessing."`
+	Policy       policy.Settings   `toml:"policy" doc:"Default policy of the site. An account's own posternPolicy (JSON, same keys) overrides it field by field."`
+	Audit        Audit             `toml:"audit" doc:"One JSON line per decision and per change."`
+	Privacy      Privacy           `toml:"privacy" doc:"What is written down about users."`
 
 	path string
 }
@@ -137,6 +139,7 @@ func Default() Config {
 			MaxBinds:     8,
 		},
 		Sessions: defaultSessions(),
+		Throttle: throttle.Default(),
 		Policy:   builtin,
 		Privacy:  Privacy{Address: effect.AddressFull},
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -40,7 +42,7 @@ func Parse(path string, data []byte) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, explain(err))
 	}
-	problems := keyProblems(md.Keys())
+	problems := append(keyProblems(md.Keys()), unitProblems(md)...)
 	problems = append(problems, cfg.problems()...)
 	if len(problems) == 0 {
 		return &cfg, nil
@@ -82,6 +84,37 @@ func keyProblems(keys []toml.Key) []error {
 		}
 	}
 	return problems
+}
+
+// unitProblems finds durations written as bare numbers, which the library takes for
+// nanoseconds.
+func unitProblems(md toml.MetaData) []error {
+	var problems []error
+	for _, k := range md.Keys() {
+		if durations[k.String()] && md.Type(k...) != "String" {
+			problems = append(problems, fmt.Errorf("%s: write it with its unit, like \"2s\" or \"500ms\"", k))
+		}
+	}
+	return problems
+}
+
+// durations are the keys of type time.Duration.
+var durations = durationKeys(reflect.TypeFor[Config](), "")
+
+func durationKeys(t reflect.Type, prefix string) map[string]bool {
+	keys := make(map[string]bool)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := prefix + f.Tag.Get("toml")
+		switch {
+		case f.Tag.Get("toml") == "":
+		case f.Type == reflect.TypeFor[time.Duration]():
+			keys[name] = true
+		case f.Type.Kind() == reflect.Struct:
+			maps.Copy(keys, durationKeys(f.Type, name+"."))
+		}
+	}
+	return keys
 }
 
 func collect(t reflect.Type, prefix string, known, free map[string]bool) {

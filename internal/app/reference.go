@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -69,12 +70,29 @@ var policyDocs = map[string]string{
 	"app_password_max": "App passwords in use at once, for each account.",
 }
 
+// short is a duration without the parts that are zero: 2h, not 2h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
 func tomlValue(v reflect.Value) string {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
-	if v.Kind() == reflect.Map {
+	switch {
+	case v.Kind() == reflect.Map:
 		return "{}"
+	case v.Kind() == reflect.Slice && v.Len() == 0:
+		return "[]"
+	case v.Type() == reflect.TypeFor[time.Duration](), v.Type() == reflect.TypeFor[Duration]():
+		return `"` + short(time.Duration(v.Int())) + `"`
 	}
 	var b bytes.Buffer
 	if err := toml.NewEncoder(&b).Encode(map[string]any{"v": v.Interface()}); err != nil {

@@ -47,6 +47,7 @@ func (c *Config) problems() []error {
 		ps.absolute("audit.file", c.Audit.File)
 	}
 	ps.join("policy", c.Policy.Validate())
+	ps.join("", c.Throttle.Validate())
 	store := c.storeConfig() // whose problems carry the directory's keys already
 	if c.Directory.BindPasswordFile != "" {
 		store.BindPassword = account.SecretString("read when the store is opened")

@@ -63,6 +63,7 @@ func (g *Gate) record(action effect.Action, a *Attempt, d *Decision, e effect.Ev
 	e.User, e.Credential = loggable(a.User), d.Credential
 	e.Service, e.Client, e.Peer = a.Service, a.Client, a.Peer
 	e.Session, e.Mech, e.Door, e.Agent = a.Session, a.Mech, a.Door, a.Agent
+	e.Detail = limitDetail(d.Limit)
 	if a.Master != "" {
 		e.Detail = "master user " + strconv.Quote(loggable(a.Master))
 	}

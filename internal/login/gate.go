@@ -126,8 +126,8 @@ func (g *Gate) mail(ctx context.Context, a *Attempt, t *Try) Decision {
 	if a.Password.Empty() {
 		return denied(EmptyPassword)
 	}
-	if g.throttle.Prefix(ctx, *t).Refuse { // its wait is the auth policy's to impose
-		return denied(Throttled)
+	if advice := g.throttle.Prefix(ctx, *t); advice.Refuse { // its wait is the auth policy's to impose
+		return throttled(advice)
 	}
 	p := factor.Classify(a.Password)
 	acct, err := g.find(ctx, a.User)
@@ -136,8 +136,10 @@ func (g *Gate) mail(ctx context.Context, a *Attempt, t *Try) Decision {
 		if d.Reason == Elsewhere && p.Shape != factor.Main {
 			d.Reason = UnknownUser // an app password never travels on to another passdb
 		}
-		if d.Reason == UnknownUser && p.Shape == factor.Main && g.limited(ctx, t) {
-			return denied(Throttled) // as for an account that exists
+		if d.Reason == UnknownUser && p.Shape == factor.Main {
+			if advice := g.limited(ctx, t); advice.Refuse {
+				return throttled(advice) // as for an account that exists
+			}
 		}
 		return d
 	}
@@ -176,14 +178,14 @@ func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p f
 func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Account, eff policy.Effective) Decision {
 	twoFactor := g.twoFactor(acct, eff)
 	observed := twoFactor && g.settings.observed(acct.Domain, g.now())
-	if g.settings.MainElsewhere {
-		if twoFactor && !observed {
-			return denied(AppPasswordRequired)
-		}
-		return denied(Elsewhere)
+	if g.settings.MainElsewhere && twoFactor && !observed {
+		return denied(AppPasswordRequired)
 	}
-	if t := g.try(a); g.limited(ctx, t.of(acct)) {
-		return denied(Throttled)
+	if advice := g.limited(ctx, g.try(a).of(acct)); advice.Refuse {
+		return throttled(advice)
+	}
+	if g.settings.MainElsewhere {
+		return denied(Elsewhere)
 	}
 	d := g.bind(ctx, a, acct)
 	d.Credential = "main"
@@ -244,6 +246,12 @@ func (g *Gate) notFound(err error) Decision {
 	default:
 		return unavailable(DirectoryDown)
 	}
+}
+
+func throttled(a Advice) Decision {
+	d := denied(Throttled)
+	d.Limit = a.Limit
+	return d
 }
 
 func denied(r Reason) Decision      { return Decision{Outcome: account.Denied, Reason: r} }

@@ -45,14 +45,11 @@ func (t *Try) of(acct *account.Account) *Try {
 	return t
 }
 
-// limited waits as account and site limits ask, and reports a refusal.
-func (g *Gate) limited(ctx context.Context, t *Try) bool {
+// limited waits as account and site limits ask, and returns what they say.
+func (g *Gate) limited(ctx context.Context, t *Try) Advice {
 	advice := g.throttle.Account(ctx, *t)
-	if advice.Refuse {
-		return true
-	}
-	if advice.Wait <= 0 {
-		return false
+	if advice.Refuse || advice.Wait <= 0 {
+		return advice
 	}
 	timer := time.NewTimer(advice.Wait)
 	defer timer.Stop()
@@ -60,7 +57,7 @@ func (g *Gate) limited(ctx context.Context, t *Try) bool {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return false
+	return advice
 }
 
 // learn tells the limits how the attempt ended, and remembers what the auth

@@ -90,6 +90,7 @@ type Decision struct {
 	Account    *account.Account // nil unless exactly one entry was found
 	Credential string           // "main", "app:ID": what was presented, where that is known
 	CredID     string           // with Granted: see Gate.ProveCredential
+	Limit      string           // with reason Throttled: which one
 	Policy     policy.Effective
 }
 

@@ -34,6 +34,7 @@ type Permit struct {
 	Reason Reason
 	Text   string        // for the user, with Refuse
 	Wait   time.Duration // before the passdbs are asked
+	Limit  string        // with reason Throttled: which one
 }
 
 const (
@@ -74,7 +75,7 @@ func (g *Gate) allow(ctx context.Context, a *Ask, now time.Time) Permit {
 	}
 	advice := g.throttle.Prefix(ctx, Try{Name: strings.ToLower(a.Login), Client: a.Client})
 	if advice.Refuse {
-		return refuse(Throttled)
+		return Permit{Refuse: true, Reason: Throttled, Limit: advice.Limit}
 	}
 	return Permit{Wait: advice.Wait}
 }
@@ -276,10 +277,17 @@ func (g *Gate) recordAsk(a *Ask, p *Permit, now time.Time) {
 	e := effect.Event{
 		Time: now, Action: effect.Policy, Outcome: account.Denied.String(), Reason: string(p.Reason),
 		User: loggable(a.Login), Service: a.Service, Client: a.Client, Peer: a.Peer,
-		Session: a.Session, Mech: a.Mech, Agent: a.Agent, Door: "policy",
+		Session: a.Session, Mech: a.Mech, Agent: a.Agent, Door: "policy", Detail: limitDetail(p.Limit),
 	}
 	if a.Master != "" {
 		e.Detail = "master user " + strconv.Quote(a.Master)
 	}
 	g.recorder.Record(e)
+}
+
+func limitDetail(limit string) string {
+	if limit == "" {
+		return ""
+	}
+	return "limit " + limit
 }
