@@ -24,7 +24,7 @@ import (
 // (AUTH_FAILURE_DELAY_CHECK_MSECS in src/auth/auth-request-handler.c).
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "64")
+	_ = flag.Set("test.parallel", "20")
 	mailtest.Main(m)
 }
 
