@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -105,8 +106,7 @@ func TestVersions(t *testing.T) {
 	for _, v := range []mailtest.Version{mailtest.V23, mailtest.V24} {
 		t.Run(string(v), func(t *testing.T) {
 			d := mailtest.NewDovecot(t, mailtest.DovecotOptions{Version: v, Passdb: passdb[v], Extra: "auth_cache_size = 1M\n"})
-			admin := doveadm.New(doveadm.Config{URL: fmt.Sprintf("http://127.0.0.1:%d/doveadm/v1", d.DoveadmHTTP),
-				Key: account.SecretString(mailtest.DoveadmPassword), ByCredential: true})
+			admin := client(d)
 			kick := func(credential string, names ...string) effect.Kicked {
 				t.Helper()
 				k, err := admin.Kick(t.Context(), &effect.Ending{User: names[0], Account: account.ID(names[0]), Names: names, Credential: credential})
@@ -155,4 +155,64 @@ func ended(t *testing.T, c *mailclient.Conn) {
 			return
 		}
 	}
+}
+
+// luaPassdb lets everybody in with one password. Dovecot 2.3 caches what it says.
+const luaPassdb = `function auth_password_verify(req, pass)
+  return dovecot.auth.PASSDB_RESULT_OK, { password = "secret" }
+end
+function script_init() return 0 end
+function script_deinit() end
+`
+
+// TestFlush: what 2.3 has cached of a user is gone after the kick.
+func TestFlush(t *testing.T) {
+	mailtest.Long(t)
+	d, err := mailtest.PrepareDovecot(t.Context(), mailtest.V23)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Stop)
+	if err := os.WriteFile(d.Dir+"/test.lua", []byte(luaPassdb), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := mailtest.DovecotOptions{Passdb: "passdb {\n driver = lua\n args = file=@DIR@/test.lua cache_key=%u\n}\n", Extra: "auth_cache_size = 1M\n"}
+	if err := d.Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	user := "eve@example.test"
+	login := func() {
+		t.Helper()
+		r, err := mailclient.Login(t.Context(), mailclient.Target{Service: mailclient.IMAP, Addr: fmt.Sprintf("127.0.0.1:%d", d.IMAP)},
+			mailclient.MechPlain, user, "secret")
+		if err != nil || r.Outcome != mailclient.OK {
+			t.Fatal(r.Text, err, d.Log())
+		}
+		_ = r.Conn.Close()
+	}
+	flushed := func() string {
+		t.Helper()
+		out, err := d.Doveadm(t.Context(), "auth", "cache", "flush", user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(out)
+	}
+	login()
+	if got := flushed(); got != "1 cache entries flushed" {
+		t.Fatalf("nothing was cached: %s", got)
+	}
+	login()
+	if _, err := client(d).Kick(t.Context(), &effect.Ending{User: user, Names: []string{user}}); err != nil {
+		t.Error(err)
+	}
+	if got := flushed(); got != "0 cache entries flushed" {
+		t.Errorf("after the kick: %s", got)
+	}
+}
+
+// client is one for a running Dovecot.
+func client(d *mailtest.Dovecot) *doveadm.Client {
+	return doveadm.New(doveadm.Config{URL: fmt.Sprintf("http://127.0.0.1:%d/doveadm/v1", d.DoveadmHTTP),
+		Key: account.SecretString(mailtest.DoveadmPassword), ByCredential: true})
 }
