@@ -197,9 +197,9 @@ func start(ctx context.Context) (*mailtest.Site, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	site, err := mailtest.Start(ctx, mailtest.Options{
-		Binaries: bin,
-		Dovecot:  &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
-		Postfix:  &mailtest.PostfixOptions{},
+		Binaries: bin, EndSessions: true,
+		Dovecot: &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
+		Postfix: &mailtest.PostfixOptions{},
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(pidFile()))

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"postern/internal/mailclient"
 	"postern/internal/mailtest"
@@ -51,8 +53,12 @@ func tell(ctx context.Context, site *mailtest.Site, out io.Writer) error {
 	s.everywhere(alice, password, mailclient.OK)
 	s.command("app-password", "list", alice)
 
-	s.title("The telephone is lost: its app password is revoked, and works nowhere")
+	s.title("The telephone waits for new mail, as telephones do all day")
+	phone := s.waiting(alice, password)
+
+	s.title("It is lost: its app password is revoked, its open session ends, and it gets in nowhere")
 	s.command("app-password", "revoke", alice, id)
+	s.hangsUp(phone)
 	s.everywhere(alice, password, mailclient.Refused)
 
 	s.title("What the administrator sees")
@@ -134,6 +140,46 @@ func (s *story) login(service mailclient.Service, user, password string, want ma
 	s.printf("\n%s\n%s", names[service], indent(strings.Join(essence(r.Dialogue), "\n")+"\n"))
 	if r.Outcome != want {
 		s.err = fmt.Errorf("%s: the server's answer is not what this story tells: %s", service, r.Text)
+	}
+}
+
+// waiting logs in by IMAP and stays, in IDLE.
+func (s *story) waiting(user, password string) *mailclient.Conn {
+	if s.err != nil {
+		return nil
+	}
+	target := mailclient.Target{Service: mailclient.IMAP, Addr: s.address(mailclient.IMAP)}
+	r, err := mailclient.Login(s.ctx, target, mailclient.MechNative, user, password)
+	if err != nil {
+		s.err = err
+		return nil
+	}
+	lines, err := r.Conn.Command(s.ctx, "IDLE")
+	dialogue := slices.Concat(essence(r.Dialogue), []string{"C: a2 IDLE", "S: " + strings.Join(lines, "\nS: ")})
+	s.printf("\n%s\n%s", names[mailclient.IMAP], indent(strings.Join(dialogue, "\n")+"\n"))
+	s.err = err
+	return r.Conn
+}
+
+// hangsUp shows what the server says to somebody who waits, and that it then
+// closes the connection.
+func (s *story) hangsUp(c *mailclient.Conn) {
+	if s.err != nil {
+		return
+	}
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	defer cancel()
+	for {
+		line, err := c.ReadLine(ctx)
+		if ctx.Err() != nil {
+			s.err = fmt.Errorf("the session that was to end goes on: %w", ctx.Err())
+		}
+		if err != nil {
+			s.printf("  (the server has closed the connection)\n")
+			return
+		}
+		s.printf("\nThe waiting telephone\n  S: %s\n", line)
 	}
 }
 
