@@ -206,14 +206,7 @@ func reasonOf(err error) string {
 }
 
 // looksLikeCredential: a password pasted where the name belongs. It is neither
-// looked up, which would write it into the directory's log, nor written to ours.
-func looksLikeCredential(user string) bool {
-	return factor.Classify(account.SecretString(user)).Shape != factor.Main
-}
+// looked up nor logged.
+func looksLikeCredential(name string) bool { return factor.Loggable(name) != name }
 
-func loggable(user string) string {
-	if looksLikeCredential(user) {
-		return "[looks like a credential]"
-	}
-	return effect.Clean(user)
-}
+func loggable(name string) string { return effect.Clean(factor.Loggable(name)) }

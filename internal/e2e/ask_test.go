@@ -61,7 +61,7 @@ func (w *world) binds(user string) int {
 // one since before: so it had logged everything else too.
 func (w *world) wantBinds(user string, before, want int) {
 	w.t.Helper()
-	w.ask(user, "surely wrong")
+	w.ask(user, fmt.Sprintf("surely wrong %d", before)) // the same one again would not be bound
 	eventually(w.t, "slapd logs a bind", func() bool { return w.binds(user) > before })
 	if got := w.binds(user) - before - 1; got != want {
 		w.t.Errorf("%s: %d binds reached the directory, want %d", user, got, want)

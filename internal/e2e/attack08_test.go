@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -58,8 +59,8 @@ func TestAttack08_WrongBindsLockBindsOnly(t *testing.T) {
 	w := shared(t, doors[2])
 	user := w.user("main password")
 	app := reveal(w.app(user).Password)
-	for range 5 {
-		w.ask(user, "guessed")
+	for i := range 5 {
+		w.ask(user, fmt.Sprint("guessed ", i))
 	}
 	began := w.now()
 	w.want(mailclient.Refused, user, "main password")

@@ -149,3 +149,27 @@ func TestE10_Program(t *testing.T) {
 		})
 	}
 }
+
+// TestE10_OwnPassdb: where the site's own passdb checks main passwords, the auth
+// policy's second question notes them.
+func TestE10_OwnPassdb(t *testing.T) {
+	t.Parallel()
+	for _, d := range doors[1:] {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			o := d.options(t)
+			o.Settings = mailtest.Settings{"login": next["login"], "login.observe": observing(time.Now().AddDate(1, 0, 0))["login.observe"]}
+			o.Dovecot.Door = string(d.version) + "-lua-own-passdb.conf"
+			o.Dovecot.Passdb, o.Dovecot.Policy = ownPassdb[d.version], true
+			w := fresh(t, o)
+			user, other := w.twoFactor(w.user("unused")), w.stranger("unused")
+			w.know(user+":{PLAIN}file's", other+":{PLAIN}file's")
+			w.want(mailclient.OK, user, "file's")
+			w.want(mailclient.Refused, other, "file's")
+			eventually(t, "the report lists it", func() bool { return w.report().services(user)["imap"] })
+			must(t, w.Reconfigure(observing(time.Now().Add(-time.Minute))))
+			must(t, w.Policyserver.Restart(t.Context()))
+			w.want(mailclient.Refused, user, "file's")
+		})
+	}
+}

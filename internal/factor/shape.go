@@ -123,3 +123,15 @@ func compact(s string) string {
 func separator(r rune) bool {
 	return r == '-' || r == '\u00ad' || unicode.Is(unicode.Pd, r) || unicode.IsSpace(r) || r == '\u200b'
 }
+
+// Loggable hides a credential that was pasted where a name belongs, alone or as
+// the part before an @.
+func Loggable(name string) string {
+	local, _, _ := strings.Cut(name, "@")
+	for _, s := range []string{name, local} {
+		if Classify(account.SecretString(s)).Shape != Main {
+			return "[looks like a credential]"
+		}
+	}
+	return name
+}

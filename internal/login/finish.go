@@ -60,12 +60,12 @@ func credIDParts(user string, s account.Service, client netip.Addr, credential, 
 // do not match each other.
 func (g *Gate) record(action effect.Action, a *Attempt, d *Decision, e effect.Event) {
 	e.Action, e.Outcome, e.Reason = action, d.Outcome.String(), string(d.Reason)
-	e.User, e.Credential = loggable(a.User), d.Credential
+	e.User, e.Credential = factor.Loggable(a.User), d.Credential
 	e.Service, e.Client, e.Peer = a.Service, a.Client, a.Peer
 	e.Session, e.Mech, e.Door, e.Agent = a.Session, a.Mech, a.Door, a.Agent
 	e.Detail = limitDetail(d.Limit)
 	if a.Master != "" {
-		e.Detail = "master user " + strconv.Quote(loggable(a.Master))
+		e.Detail = "master user " + strconv.Quote(factor.Loggable(a.Master))
 	}
 	if d.Account != nil {
 		e.User, e.Account, e.Domain = d.Account.Name, d.Account.ID, d.Account.Domain
@@ -78,16 +78,4 @@ func (g *Gate) record(action effect.Action, a *Attempt, d *Decision, e effect.Ev
 		g.recorder.Record(effect.Event{Time: e.Time, Action: effect.Damage, Outcome: "alarm", Reason: string(Damaged),
 			User: e.User, Account: e.Account, Domain: e.Domain, Detail: err.Error()})
 	}
-}
-
-// loggable hides a credential that was pasted where the name belongs, also where
-// Dovecot made an address of it (auth_default_realm).
-func loggable(user string) string {
-	local, _, _ := strings.Cut(user, "@")
-	for _, s := range []string{user, local} {
-		if factor.Classify(account.SecretString(s)).Shape != factor.Main {
-			return "[looks like a credential]"
-		}
-	}
-	return user
 }

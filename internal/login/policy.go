@@ -10,6 +10,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/effect"
+	"postern/internal/factor"
 	"postern/internal/policy"
 )
 
@@ -113,7 +114,11 @@ func (g *Gate) secondNet(ctx context.Context, a *Ask) Permit {
 	acct, err := g.find(ctx, a.Login)
 	switch d := g.notFound(err); {
 	case err == nil:
-		return g.needsAppPassword(acct)
+		p := g.needsAppPassword(acct)
+		if p.Reason == Observed || p.Reason == AppPasswordRequired {
+			g.noteMain(a, acct) // another passdb found it right
+		}
+		return p
 	case d.Reason == UnknownUser || d.Reason == Elsewhere:
 		return Permit{} // an account of the site's own, which Postern does not know
 	case d.Outcome == account.Denied:
@@ -131,10 +136,17 @@ func (g *Gate) needsAppPassword(acct *account.Account) Permit {
 		return refuse(PolicyUnreadable)
 	case acct.Status == account.Disabled:
 		return refuse(AccountDisabled)
-	case g.twoFactor(acct, eff) && !g.settings.observed(acct.Domain, g.now()):
-		return refuse(AppPasswordRequired)
+	case !g.twoFactor(acct, eff):
+		return Permit{}
+	case g.settings.observed(acct.Domain, g.now()):
+		return Permit{Reason: Observed}
 	}
-	return Permit{}
+	return refuse(AppPasswordRequired)
+}
+
+// noteMain lists a main password that is right and not enough for its owner.
+func (g *Gate) noteMain(a *Ask, acct *account.Account) {
+	g.touches.main(acct, account.Use{At: g.now(), Service: a.Service, From: a.Client, Agent: effect.Clean(a.Agent)})
 }
 
 // twoFactor reports whether the main password alone must not open mail.
@@ -211,7 +223,7 @@ func (g *Gate) remembered(ctx context.Context, a *Ask, now time.Time) Permit {
 	acct, err := g.find(ctx, a.Login)
 	if err == nil {
 		if p := g.needsAppPassword(acct); p.Reason == AppPasswordRequired {
-			g.touches.main(acct, account.Use{At: now, Service: a.Service, From: a.Client, Agent: effect.Clean(a.Agent)})
+			g.noteMain(a, acct)
 			return p
 		}
 	}
@@ -276,7 +288,7 @@ func (g *Gate) directoryDown(now time.Time) bool {
 func (g *Gate) recordAsk(a *Ask, p *Permit, now time.Time) {
 	e := effect.Event{
 		Time: now, Action: effect.Policy, Outcome: account.Denied.String(), Reason: string(p.Reason),
-		User: loggable(a.Login), Service: a.Service, Client: a.Client, Peer: a.Peer,
+		User: factor.Loggable(a.Login), Service: a.Service, Client: a.Client, Peer: a.Peer,
 		Session: a.Session, Mech: a.Mech, Agent: a.Agent, Door: "policy", Detail: limitDetail(p.Limit),
 	}
 	if a.Master != "" {
