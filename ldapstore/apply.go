@@ -42,10 +42,10 @@ func (s *Store) Apply(ctx context.Context, a *account.Account, edits ...account.
 func (s *Store) writePlan(ctx context.Context, a *account.Account, p *plan) error {
 	if s.cfg.Layout == LayoutSubtree && !a.HasHolder {
 		req := p.addRequest()
-		return s.addError(a.Holder, s.write(ctx, func(c *ldap.Conn) error { return c.Add(req) }))
+		return s.addError(a.Holder, s.write(ctx, func(c *conn) error { return c.Add(req) }))
 	}
 	req := p.modifyRequest()
-	return s.modifyError(a.Holder, a.StateRecord == nil, s.write(ctx, func(c *ldap.Conn) error { return c.Modify(req) }))
+	return s.modifyError(a.Holder, a.StateRecord == nil, s.write(ctx, func(c *conn) error { return c.Modify(req) }))
 }
 
 // addRequest makes the holder entry of layout subtree.

@@ -42,7 +42,7 @@ func (s *Store) Bind(ctx context.Context, a *account.Account, password account.S
 // bind checks a password on one server. sent reports whether it may have left.
 func (s *server) bind(ctx context.Context, deadline time.Time, dn string, password account.Secret) (sent bool, err error) {
 	var wrong bool
-	err = s.users.do(ctx, deadline, false, func(c *ldap.Conn) error {
+	err = s.users.do(ctx, deadline, false, func(c *conn) error {
 		sent = true
 		err := c.Bind(dn, string(password.Reveal()))
 		wrong = ldap.IsErrorAnyOf(err, ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication)

@@ -77,6 +77,7 @@ func (e *endpoint) loopback() bool {
 type conn struct {
 	*ldap.Conn
 	raw    net.Conn
+	wire   *wire     // nil with StartTLS, where the library changes what is below it
 	idleAt time.Time // when it went back into the pool
 	reused bool
 }
@@ -110,16 +111,15 @@ func (d *dialer) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 		_ = raw.Close()
 		return nil, d.fail("connect", err)
 	}
-	lc, err := d.protect(ctx, raw)
+	c, err := d.protect(ctx, raw)
 	if err != nil {
 		_ = raw.Close()
 		return nil, d.fail("TLS", err)
 	}
-	c := &conn{Conn: lc, raw: raw}
 	if d.login == nil {
 		return c, nil
 	}
-	if err := d.login(lc); err != nil {
+	if err := d.login(c.Conn); err != nil {
 		c.discard()
 		return nil, d.loginError(err)
 	}
@@ -128,27 +128,33 @@ func (d *dialer) dial(ctx context.Context, deadline time.Time) (*conn, error) {
 
 // protect starts TLS where configured. A server that refuses StartTLS leaves a
 // usable connection in the clear; the caller closes it.
-func (d *dialer) protect(ctx context.Context, raw net.Conn) (*ldap.Conn, error) {
+func (d *dialer) protect(ctx context.Context, raw net.Conn) (*conn, error) {
 	if d.tls {
 		t := tls.Client(raw, d.tlsConfig)
 		if err := t.HandshakeContext(ctx); err != nil {
 			return nil, err
 		}
-		c := ldap.NewConn(t, true)
-		c.Start()
-		return c, nil
+		return startConn(raw, t, true), nil
+	}
+	if !d.startTLS || d.network != "tcp" {
+		return startConn(raw, raw, false), nil
 	}
 	c := ldap.NewConn(raw, false)
 	c.Start()
-	if !d.startTLS || d.network != "tcp" {
-		return c, nil
-	}
 	if err := c.StartTLS(d.tlsConfig); err != nil {
 		_ = raw.Close()
 		_ = c.Close()
 		return nil, err
 	}
-	return c, nil
+	return &conn{Conn: c, raw: raw}, nil
+}
+
+// startConn starts the library on a connection: over is raw, or TLS over it.
+func startConn(raw, over net.Conn, tls bool) *conn {
+	w := newWire(over)
+	c := &conn{Conn: ldap.NewConn(w, tls), raw: raw, wire: w}
+	c.Start()
+	return c
 }
 
 func (d *dialer) fail(step string, err error) error {

@@ -14,7 +14,9 @@ import (
 
 // Ping reports whether a read server answers: what readiness means. Errors:
 // account.ErrUnavailable.
-func (s *Store) Ping(ctx context.Context) error { return s.read(ctx, ping) }
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, func(c *conn) error { return ping(c.Conn) })
+}
 
 // Diagnose looks for everything that would keep Postern from working with the
 // directory: server by server whether it can be reached and logged in to, whether
@@ -39,10 +41,10 @@ func (s *Store) servers() []*server {
 
 func (s *Store) diagnoseServer(ctx context.Context, srv *server) error {
 	var problems []error
-	err := srv.service.do(ctx, s.deadline(ctx, 1), true, func(c *ldap.Conn) error {
+	err := srv.service.do(ctx, s.deadline(ctx, 1), true, func(c *conn) error {
 		problems = problems[:0]
 		for _, check := range s.checks(srv) {
-			problem, err := check(c)
+			problem, err := check(c.Conn)
 			if err != nil {
 				return err
 			}

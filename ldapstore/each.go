@@ -128,7 +128,7 @@ func (s *Store) listed(ctx context.Context, e *ldap.Entry) (*account.Account, er
 		f = found{user: user, holder: e}
 	}
 	if f.user != nil && s.cfg.StatusFilter != "" {
-		err := s.read(ctx, func(c *ldap.Conn) (err error) {
+		err := s.read(ctx, func(c *conn) (err error) {
 			f.filtered, err = matches(c, f.user.DN, s.cfg.StatusFilter)
 			return err
 		})
@@ -146,7 +146,7 @@ func (s *Store) listed(ctx context.Context, e *ldap.Entry) (*account.Account, er
 // userOf finds the user with that key; nil if there is none, or not just one.
 func (s *Store) userOf(ctx context.Context, id account.ID) (*ldap.Entry, error) {
 	var found []*ldap.Entry
-	err := s.read(ctx, func(c *ldap.Conn) error {
+	err := s.read(ctx, func(c *conn) error {
 		res, err := c.Search(&ldap.SearchRequest{
 			BaseDN: s.cfg.Base, Scope: ldap.ScopeWholeSubtree, SizeLimit: 2, EnforceSizeLimit: true,
 			Filter: s.keyFilter(id), Attributes: s.wanted,

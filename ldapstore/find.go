@@ -40,7 +40,7 @@ func (s *Store) Find(ctx context.Context, name string) (*account.Account, error)
 		Filter: s.filter.expand(name), Attributes: s.wanted,
 	}
 	var f found
-	err := s.read(ctx, func(c *ldap.Conn) (err error) {
+	err := s.read(ctx, func(c *conn) (err error) {
 		f, err = s.search(c, req)
 		return err
 	})
@@ -59,7 +59,7 @@ func (s *Store) Read(ctx context.Context, a *account.Account) (*account.Account,
 		Filter: anything, Attributes: s.wanted,
 	}
 	var f found
-	err := s.readWriter(ctx, func(c *ldap.Conn) (err error) {
+	err := s.readWriter(ctx, func(c *conn) (err error) {
 		f, err = s.search(c, req)
 		return absent(err)
 	})
@@ -90,7 +90,7 @@ func absent(err error) error {
 }
 
 // search asks one server all that makes up an account.
-func (s *Store) search(c *ldap.Conn, req *ldap.SearchRequest) (found, error) {
+func (s *Store) search(c *conn, req *ldap.SearchRequest) (found, error) {
 	res, err := c.Search(req)
 	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || errors.Is(err, ldap.ErrSizeLimitExceeded) {
 		return found{ambiguous: true}, nil
@@ -114,7 +114,7 @@ func (s *Store) search(c *ldap.Conn, req *ldap.SearchRequest) (found, error) {
 }
 
 // searchHolder reads the entry with the records of the user; nil if there is none.
-func (s *Store) searchHolder(c *ldap.Conn, user *ldap.Entry) (*ldap.Entry, error) {
+func (s *Store) searchHolder(c *conn, user *ldap.Entry) (*ldap.Entry, error) {
 	id, err := s.key(user)
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // account reports it
@@ -134,7 +134,7 @@ func (s *Store) searchHolder(c *ldap.Conn, user *ldap.Entry) (*ldap.Entry, error
 
 // matches reports whether the entry matches a filter. LDAP cannot say so within a
 // search for something else.
-func matches(c *ldap.Conn, dn, filter string) (bool, error) {
+func matches(c *conn, dn, filter string) (bool, error) {
 	res, err := c.Search(&ldap.SearchRequest{
 		BaseDN: dn, Scope: ldap.ScopeBaseObject, SizeLimit: 1, EnforceSizeLimit: true,
 		Filter: filter, Attributes: []string{"1.1"},

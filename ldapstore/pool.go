@@ -45,7 +45,7 @@ func newPool(size int, maxIdle time.Duration, d *dialer) *pool {
 // because a pooled connection had died meanwhile is run once more on a new one:
 // right for reading, never for a change, whose fate is unknown. The error is op's
 // own, or wraps account.ErrUnavailable when there was no connection.
-func (p *pool) do(ctx context.Context, deadline time.Time, again bool, op func(*ldap.Conn) error) error {
+func (p *pool) do(ctx context.Context, deadline time.Time, again bool, op func(*conn) error) error {
 	if err := p.acquire(ctx, deadline); err != nil {
 		return err
 	}
@@ -66,10 +66,10 @@ func (p *pool) do(ctx context.Context, deadline time.Time, again bool, op func(*
 }
 
 // use runs op and puts the connection back, or away if it is in doubt.
-func (p *pool) use(c *conn, deadline time.Time, op func(*ldap.Conn) error) error {
+func (p *pool) use(c *conn, deadline time.Time, op func(*conn) error) error {
 	err := c.raw.SetDeadline(deadline)
 	if err == nil {
-		err = op(c.Conn)
+		err = op(c)
 	}
 	if !keeps(err) {
 		c.discard()

@@ -97,7 +97,7 @@ func (s *Store) candidates() []*server {
 // read runs op on the first read server that answers. op may run several times.
 // The error is op's own from the last server, wrapped in account.ErrUnavailable:
 // op itself must return LDAP errors only, and nil for every usable answer.
-func (s *Store) read(ctx context.Context, op func(*ldap.Conn) error) error {
+func (s *Store) read(ctx context.Context, op func(*conn) error) error {
 	var errs []error
 	list := s.candidates()
 	for i, srv := range list {
@@ -118,7 +118,7 @@ func (s *Store) read(ctx context.Context, op func(*ldap.Conn) error) error {
 }
 
 // readWriter runs op on the write server.
-func (s *Store) readWriter(ctx context.Context, op func(*ldap.Conn) error) error {
+func (s *Store) readWriter(ctx context.Context, op func(*conn) error) error {
 	if ctx.Err() != nil {
 		return unavailable(ctx.Err())
 	}
@@ -129,7 +129,7 @@ func (s *Store) readWriter(ctx context.Context, op func(*ldap.Conn) error) error
 // write runs op, a change, on the write server, at most once. The error is op's
 // own for an answer of the server; everything else wraps account.ErrUnavailable,
 // and then the change may or may not have been made.
-func (s *Store) write(ctx context.Context, op func(*ldap.Conn) error) error {
+func (s *Store) write(ctx context.Context, op func(*conn) error) error {
 	if ctx.Err() != nil {
 		return unavailable(ctx.Err())
 	}

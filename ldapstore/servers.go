@@ -27,7 +27,7 @@ func (s *Store) ReadServers() []string {
 // account.ErrUnavailable.
 func (s *Store) At(ctx context.Context, uri string, id account.ID) (*account.Account, error) {
 	var f found
-	err := s.readAt(ctx, uri, func(c *ldap.Conn) (err error) {
+	err := s.readAt(ctx, uri, func(c *conn) (err error) {
 		f, err = s.search(c, s.byKey(id, s.wanted))
 		return err
 	})
@@ -46,7 +46,7 @@ func (s *Store) byKey(id account.ID, attributes []string) *ldap.SearchRequest {
 }
 
 // readAt runs op on one read server.
-func (s *Store) readAt(ctx context.Context, uri string, op func(*ldap.Conn) error) error {
+func (s *Store) readAt(ctx context.Context, uri string, op func(*conn) error) error {
 	for _, srv := range s.reads {
 		if srv.uri == uri {
 			return srv.explain(srv.service.do(ctx, s.deadline(ctx, 1), true, op))
@@ -67,7 +67,7 @@ var compared = regexp.MustCompile(`\(\s*([A-Za-z][A-Za-z0-9-]*)\s*=%([un])\)`)
 func (s *Store) Names(ctx context.Context, id account.ID) ([]string, error) {
 	whole, local := s.nameAttributes()
 	var e *ldap.Entry
-	err := s.readWriter(ctx, func(c *ldap.Conn) error {
+	err := s.readWriter(ctx, func(c *conn) error {
 		res, err := c.Search(s.byKey(id, slices.Concat(whole, local)))
 		if err == nil && len(res.Entries) == 1 {
 			e = res.Entries[0]

@@ -23,14 +23,14 @@ func (s *Store) siteDN() string { return "cn=site," + s.cfg.PosternBase }
 // none has been registered. Errors: account.ErrUnavailable.
 func (s *Store) KeyChecks(ctx context.Context) ([]string, error) {
 	var list []string
-	err := s.read(ctx, func(c *ldap.Conn) (err error) {
+	err := s.read(ctx, func(c *conn) (err error) {
 		list, err = s.keyChecks(c)
 		return err
 	})
 	return list, err
 }
 
-func (s *Store) keyChecks(c *ldap.Conn) ([]string, error) {
+func (s *Store) keyChecks(c *conn) ([]string, error) {
 	e, err := baseSearch(c, s.siteDN(), keyCheck)
 	if err = absent(err); err != nil || e == nil {
 		return nil, err
@@ -42,8 +42,13 @@ func (s *Store) keyChecks(c *ldap.Conn) ([]string, error) {
 	return list, nil
 }
 
+// searcher answers searches: a conn, or the library's.
+type searcher interface {
+	Search(*ldap.SearchRequest) (*ldap.SearchResult, error)
+}
+
 // baseSearch reads one entry; nil if the answer holds none.
-func baseSearch(c *ldap.Conn, dn string, attributes ...string) (*ldap.Entry, error) {
+func baseSearch(c searcher, dn string, attributes ...string) (*ldap.Entry, error) {
 	res, err := c.Search(&ldap.SearchRequest{
 		BaseDN: dn, Scope: ldap.ScopeBaseObject, SizeLimit: 1, EnforceSizeLimit: true,
 		Filter: anything, Attributes: attributes,
@@ -70,7 +75,7 @@ func (s *Store) RegisterKeyChecks(ctx context.Context, checks []string) error {
 // register makes one attempt; not done means that somebody else was faster.
 func (s *Store) register(ctx context.Context, checks []string) (done bool, err error) {
 	var known []string
-	err = s.readWriter(ctx, func(c *ldap.Conn) (err error) {
+	err = s.readWriter(ctx, func(c *conn) (err error) {
 		known, err = s.keyChecks(c)
 		return err
 	})
@@ -81,7 +86,7 @@ func (s *Store) register(ctx context.Context, checks []string) (done bool, err e
 	if len(missing) == 0 {
 		return true, nil
 	}
-	err = s.write(ctx, func(c *ldap.Conn) error {
+	err = s.write(ctx, func(c *conn) error {
 		req := ldap.NewModifyRequest(s.siteDN(), nil)
 		req.Add(keyCheck, missing)
 		err := c.Modify(req)
