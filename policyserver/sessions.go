@@ -16,6 +16,9 @@ func (s *server) endSessions(ctx context.Context) error {
 		return err
 	}
 	spool, err := effect.OpenSpool(s.cfg.Sessions.Spool)
+	if err == nil {
+		err = spool.Writable()
+	}
 	if err != nil {
 		return err
 	}

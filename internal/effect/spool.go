@@ -44,6 +44,8 @@ type Ending struct {
 	Shown time.Time `json:"shown,omitzero"`
 	// Kicked says by host which kick was the last that succeeded.
 	Kicked map[string]Stage `json:"kicked,omitempty"`
+
+	over bool // given up
 }
 
 // Stage counts the kicks of one Ending at one host.
@@ -152,6 +154,15 @@ func (s *Spool) Put(e *Ending) error {
 		e.ID = ""
 	}
 	return err
+}
+
+// Writable reports as an error that nothing could be stored.
+func (s *Spool) Writable() error {
+	part, err := s.writePart(nil)
+	if err != nil {
+		return fmt.Errorf("sessions.spool: %w; it must belong to the user that policyserver runs as", err)
+	}
+	return os.Remove(part)
 }
 
 // Save stores an Ending that has changed.

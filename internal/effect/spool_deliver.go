@@ -66,6 +66,8 @@ type Deliverer struct {
 	Failed    func(error) // told of each failure that is new
 
 	retries map[string]*retry // by host, by host and Ending, by Ending
+	// unsaved is what the spool could not take: without it, every Pass would kick anew.
+	unsaved map[string]*Ending
 }
 
 const (
@@ -104,21 +106,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 
 // Pass does what is due. It must not run twice at the same time.
 func (d *Deliverer) Pass(ctx context.Context, now time.Time) {
-	if d.retries == nil {
-		d.retries = make(map[string]*retry)
-	}
-	all, err := d.Spool.List()
-	if err != nil {
-		d.tell("spool", err)
-	} else {
-		delete(d.retries, "spool")
-	}
-	var jobs []*job
-	for i := range all {
-		if e := &all[i]; !now.Before(e.NotBefore) {
-			jobs = append(jobs, &job{Ending: e})
-		}
-	}
+	jobs := d.due(now)
 	for _, j := range jobs {
 		d.look(ctx, j, now)
 	}
@@ -126,6 +114,26 @@ func (d *Deliverer) Pass(ctx context.Context, now time.Time) {
 	for _, j := range jobs {
 		d.finish(j, now)
 	}
+}
+
+// due lists what is to be done, with the progress that was made.
+func (d *Deliverer) due(now time.Time) []*job {
+	if d.retries == nil {
+		d.retries, d.unsaved = make(map[string]*retry), make(map[string]*Ending)
+	}
+	all, err := d.Spool.List()
+	d.tell("reading", err)
+	var jobs []*job
+	for i := range all {
+		e := &all[i]
+		if known := d.unsaved[e.ID]; known != nil {
+			e = known
+		}
+		if !now.Before(e.NotBefore) {
+			jobs = append(jobs, &job{Ending: e})
+		}
+	}
+	return jobs
 }
 
 // job is an Ending in a Pass.
@@ -218,7 +226,7 @@ func (w *worker) run(ctx context.Context) {
 	host := w.host.Host()
 	for _, j := range w.order() {
 		stage, r := j.stage(w.now), w.each[j]
-		if ctx.Err() != nil || j.kicked(host) >= stage || w.now.Before(r.next) {
+		if ctx.Err() != nil || j.over || j.kicked(host) >= stage || w.now.Before(r.next) {
 			continue
 		}
 		k, err := w.host.Kick(ctx, j.Ending)
@@ -252,21 +260,26 @@ func (e *Ending) event(now time.Time, outcome, detail string) Event {
 // finish keeps what was done, and forgets what is done everywhere, or hopeless.
 func (d *Deliverer) finish(j *job, now time.Time) {
 	open := d.open(j)
-	late := now.Sub(latest(j.Since, j.NotBefore)) >= giveUp
+	if open != "" && !j.over && now.Sub(latest(j.Since, j.NotBefore)) >= giveUp {
+		d.Recorder.Record(j.event(now, "unavailable", "given up after a day: "+open))
+		j.over = true
+	}
 	var err error
 	switch {
-	case open == "" || late:
-		if open != "" {
-			d.Recorder.Record(j.event(now, "unavailable", "given up after a day: "+open))
-		}
+	case open == "" || j.over:
 		d.drop(j)
 		err = d.Spool.Remove(j.ID)
-	case j.changed:
+	case j.changed || d.unsaved[j.ID] != nil:
 		err = d.Spool.Save(j.Ending)
+	default:
+		return
 	}
-	if err != nil {
-		d.Failed(err)
+	if err == nil {
+		delete(d.unsaved, j.ID)
+	} else {
+		d.unsaved[j.ID] = j.Ending
 	}
+	d.tell("writing", err)
 }
 
 // open says what is still to be done; "" is nothing.
@@ -310,9 +323,13 @@ func (d *Deliverer) drop(j *job) {
 	}
 }
 
-// tell reports a failure once, until it is over.
-func (d *Deliverer) tell(key string, err error) {
-	r := d.retry(key)
+// tell reports a failure of the spool once, until it is over.
+func (d *Deliverer) tell(what string, err error) {
+	if err == nil {
+		delete(d.retries, what)
+		return
+	}
+	r := d.retry(what)
 	if r.failures == 0 {
 		d.Failed(err)
 	}

@@ -43,6 +43,7 @@ type host struct {
 	down bool
 	bad  string // a user whose kick fails
 	got  []string
+	also func() // happens with every kick
 }
 
 func (h *host) Host() string { return h.name }
@@ -54,6 +55,9 @@ func (h *host) Kick(_ context.Context, e *effect.Ending) (effect.Kicked, error) 
 		return effect.Kicked{}, errors.New("unreachable")
 	}
 	h.got = append(h.got, e.User)
+	if h.also != nil {
+		h.also()
+	}
 	return effect.Kicked{N: 1}, nil
 }
 
@@ -337,4 +341,28 @@ func TestSpoolRecorder(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
+}
+
+// A spool that cannot be written must not make every Pass kick anew.
+func TestDeliveryFromReadOnlySpool(t *testing.T) {
+	h := &host{name: "a"}
+	servers := replicas{"ldap": 6}
+	b := newBench(t, servers, h)
+	b.put("alice", nil)
+	away := b.dir + ".away"
+	h.also = func() { _ = os.Rename(b.dir, away) } // between List and Save
+	back := func() { _ = os.Rename(away, b.dir) }
+	b.pass(0)
+	back()
+	b.want(h, 1)
+	h.also = nil
+	b.pass(time.Second)
+	b.want(h, 1)
+	if len(b.failed) != 1 || b.left() != 1 {
+		t.Errorf("%d left; told %q", b.left(), b.failed)
+	}
+	servers["ldap"] = 7
+	b.restart() // what was kept in memory has been saved by now
+	b.pass(time.Minute)
+	b.want(h, 2)
 }
