@@ -43,7 +43,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if os.Geteuid() != 0 && len(args) > 0 && args[0] != "down" {
-		return errors.New("Dovecot and Postfix must be started as root")
+		return errors.New("the servers must be started as root: Dovecot and Postfix change users")
 	}
 	switch strings.Join(args, " ") {
 	case "walk":
@@ -144,7 +144,7 @@ func down() error {
 	pid, err := running()
 	if err != nil {
 		fmt.Println("No demo is running.")
-		return nil
+		return nil //nolint:nilerr // nothing to stop is what was wanted
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return err
@@ -152,7 +152,7 @@ func down() error {
 	for range 600 {
 		if syscall.Kill(pid, 0) != nil {
 			fmt.Println("The demo is stopped.")
-			return nil
+			return nil //nolint:nilerr // ESRCH: it has ended
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
