@@ -89,3 +89,19 @@ func TestAttack09_SeveralDevices(t *testing.T) {
 		c.pass(time.Minute)
 	}
 }
+
+// A phone on the road retries an old password from one address after another.
+func TestAttack09_RoamingPhone(t *testing.T) {
+	c := newClock()
+	m := throttle.New(throttle.Default(), c.now)
+	for i := range 24 * 60 {
+		m.Wrong(ctx, from(address(i/10), 5), i%2 == 0)
+		c.pass(time.Minute)
+	}
+	c.pass(10 * time.Minute) // for the binds
+	expect(t, "the owner at a new address", attempt(m, from(address(9999), 6), true), "0s")
+	for i := range 4 { // the account's score is 1 at most
+		m.Wrong(ctx, from(address(9000+i), uint32(100+i)), false)
+	}
+	expect(t, "and at the last one", attempt(m, from(address(143), 6), true), "0s")
+}

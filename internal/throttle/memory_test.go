@@ -224,6 +224,30 @@ func TestKnownGoodEndsAndIsRenewed(t *testing.T) {
 	expect(t, "31 days after that", attempt(m, from(home, 1), true), "refused: prefix")
 }
 
+// Where only the name is known yet, the name's own pair is bounded like the
+// account's: it counts what was tried for the account by that name.
+func TestKnownGoodNameIsBounded(t *testing.T) {
+	testKnownGoodName(t, throttle.New(throttle.Default(), newClock().now))
+}
+
+func testKnownGoodName(t *testing.T, th login.Throttle) {
+	t.Helper()
+	th.Right(ctx, from(home, 1))
+	for i := range 40 { // somebody closes the address
+		th.Wrong(ctx, login.Try{Name: fmt.Sprint("x", i), Client: home, Secret: 1}, false)
+	}
+	byName := login.Try{Name: "alice@example.test", Client: home}
+	if a := th.Prefix(ctx, byName); a.Refuse {
+		t.Errorf("before: %+v", a)
+	}
+	for i := range 20 {
+		th.Wrong(ctx, from(home, uint32(i+2)), false)
+	}
+	if a := th.Prefix(ctx, byName); !a.Refuse {
+		t.Errorf("after: %+v", a)
+	}
+}
+
 // Mistakes of a known-good user are not held against the neighbours.
 func TestKnownGoodMistakesStayTheirOwn(t *testing.T) {
 	c := newClock()
@@ -330,7 +354,7 @@ func TestSiteOnlyWaits(t *testing.T) {
 
 func TestLists(t *testing.T) {
 	s := throttle.Default()
-	s.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	s.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8:1:1::/64")}
 	s.DenyNetworks = []netip.Prefix{netip.MustParsePrefix("192.0.2.128/25"), netip.MustParsePrefix("2001:db8:bad::/48")}
 	m := throttle.New(s, newClock().now)
 	for i := range 50 {
@@ -341,6 +365,10 @@ func TestLists(t *testing.T) {
 	for _, a := range []string{"192.0.2.200", "::ffff:192.0.2.200", "2001:db8:bad::1"} {
 		expect(t, a, app(m, from(addr(a), 1), true), "refused: denied")
 	}
+	for i := range 200 { // an allowed /64 does not close the /48 around it
+		m.Wrong(ctx, login.Try{Account: account.ID(fmt.Sprint(i)), Client: addr("2001:db8:1:1::1"), Secret: 1}, false)
+	}
+	expect(t, "beside an allowed network", app(m, from(addr("2001:db8:1:2::1"), 1), true), "0s")
 	expect(t, "no address", app(m, login.Try{Name: "x"}, true), "0s")
 }
 
@@ -366,5 +394,36 @@ func TestUnknownNamesLikeKnownOnes(t *testing.T) {
 		if a, b := attempt(m, known, false), attempt(m, unknown, false); a != b {
 			t.Errorf("try %d: known %v, unknown %v", i, a, b)
 		}
+	}
+}
+
+// A flood of fresh names and addresses does not push out known-good pairs.
+func TestFloodForgetsTheRightOnes(t *testing.T) {
+	c := newClock()
+	s := throttle.Default()
+	s.MaxKeys = 20_000
+	m := throttle.New(s, c.now)
+	const users = 1000
+	user := func(i int) login.Try {
+		return login.Try{Account: account.ID(fmt.Sprint("user", i)), Client: address(i), Secret: 1}
+	}
+	for i := range users {
+		m.Right(ctx, user(i))
+		for j := range 40 { // their addresses and accounts are under attack
+			m.Wrong(ctx, login.Try{Account: user(i).Account, Client: address(1<<20 + j), Secret: uint32(j + 2)}, j < 3)
+			m.Wrong(ctx, login.Try{Name: fmt.Sprint("x", i, j), Client: address(i), Secret: 1}, false)
+		}
+	}
+	for i := range 200_000 {
+		m.Wrong(ctx, login.Try{Name: fmt.Sprint("flood", i), Client: address(1<<21 + i), Secret: 1}, false)
+	}
+	lost := 0
+	for i := range users {
+		if attempt(m, user(i), true) != (outcome{}) {
+			lost++
+		}
+	}
+	if lost > users/100 {
+		t.Errorf("%d of %d known-good pairs were forgotten", lost, users)
 	}
 }

@@ -133,6 +133,10 @@ func act(th login.Throttle, try login.Try, what int) login.Advice {
 	return login.Advice{}
 }
 
+func TestSharedKnownGoodNameIsBounded(t *testing.T) {
+	testKnownGoodName(t, newNode(t, mailtest.NewRedis(t), newClock().now, patient))
+}
+
 func TestNodesShareCounters(t *testing.T) {
 	r := mailtest.NewRedis(t)
 	c := newClock()
