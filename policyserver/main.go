@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	noCoreFiles()
+	tuneMemory()
 	cfg, err := app.Load(*path)
 	if err != nil {
 		return report(stderr, err)
@@ -124,6 +126,19 @@ func checkAll(ctx context.Context, cfg *app.Config, stdout, stderr io.Writer) in
 		fmt.Fprintf(stdout, "%s: the configuration is right, the directory answers, the keys fit\n", cfg.Path())
 	}
 	return code
+}
+
+// tuneMemory lets the heap, of which little lives longer than a request, grow to
+// five times what does before it is collected, up to a limit: that saves an eighth of
+// the processor time of a login for some 20 MB (docs/performance.md). Who sets GOGC or
+// GOMEMLIMIT decides otherwise.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(512 << 20)
+	}
 }
 
 // noCoreFiles keeps passwords and keys out of core files and from debuggers of
