@@ -281,3 +281,27 @@ func TestGracefulStop(t *testing.T) {
 		}
 	}
 }
+
+// ATTACKS 32: idle connections over TCP fill only their own listener, and only
+// until the header's deadline; memory stays flat.
+func TestAttack32_IdleConnections(t *testing.T) {
+	s := site(t)
+	before := rss(t, s.Policyserver.Pid())
+	for range 3000 {
+		c, err := net.Dial("tcp", s.Listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	if err := s.Policyserver.Get(t.Context(), "/livez"); err != nil {
+		t.Errorf("the unix socket: %v", err)
+	}
+	eventually(t, func() bool {
+		status, _ := post(t, s, s.Key, question())
+		return status == http.StatusOK
+	})
+	if grown := rss(t, s.Policyserver.Pid()) - before; grown > 256<<20 {
+		t.Errorf("memory grew by %d MB", grown>>20)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -194,8 +195,14 @@ func essence(dialogue []string) []string {
 			}
 		}
 	}
-	return dialogue[start:]
+	lines := slices.Clone(dialogue[start:])
+	for i := range lines {
+		lines[i] = capabilities.ReplaceAllString(lines[i], "[CAPABILITY …]")
+	}
+	return lines
 }
+
+var capabilities = regexp.MustCompile(`\[CAPABILITY [^]]*\]`)
 
 // mechOf is what people know best: IMAP's LOGIN, POP3's USER and PASS; elsewhere PLAIN.
 func mechOf(service mailclient.Service) mailclient.Mech {
