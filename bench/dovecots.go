@@ -10,16 +10,18 @@ import (
 
 // Contenders by name, as the table shows them.
 const (
-	ourCheck   = "checkpassword"
-	ourLua     = "Lua door"
-	ourLuaFew  = "Lua door, 1,000 users"
-	ourScript  = "postern.lua, trivial daemon"
-	floorC     = "C, glibc static, no question, exec of checkpassword-reply"
-	askC       = "C, glibc static, trivial daemon, FD 4"
-	floorPy    = "Python script, no question, exec of checkpassword-reply"
-	trivialLua = "Lua, trivial daemon"
-	ldapBind   = "Dovecot ldap, bind {SSHA}"
-	ldapArgon  = "Dovecot ldap, lookup {ARGON2ID} (OWASP)"
+	ourCheck      = "checkpassword"
+	ourLua        = "Lua door"
+	ourLuaFew     = "Lua door, 1,000 users"
+	ourPolicy     = "Lua door and auth policy"
+	ourScript     = "postern.lua, trivial daemon"
+	floorC        = "C, glibc static, no question, exec of checkpassword-reply"
+	askC          = "C, glibc static, trivial daemon, FD 4"
+	floorPy       = "Python script, no question, exec of checkpassword-reply"
+	trivialLua    = "Lua, trivial daemon"
+	trivialPolicy = "net/http and encoding/json"
+	ldapBind      = "Dovecot ldap, bind {SSHA}"
+	ldapArgon     = "Dovecot ldap, lookup {ARGON2ID} (OWASP)"
 )
 
 // quiet keeps Dovecot from limiting one user's sessions, and from starting two
@@ -58,6 +60,7 @@ func (w *world) startDovecots(string) error {
 	for name, o := range map[string]mailtest.DovecotOptions{
 		ourCheck:   {Door: "2.3-checkpassword.conf", Verify: mailtest.Verify{Socket: w.big.Socket, Checkpassword: check}},
 		ourLua:     {Door: "2.3-lua.conf", Verify: mailtest.Verify{URL: w.big.URL(), Key: w.big.Key}},
+		ourPolicy:  {Door: "2.3-lua.conf", Policy: true, Verify: mailtest.Verify{URL: w.big.URL(), Key: w.big.Key, Nonce: w.big.Nonce}},
 		ourLuaFew:  {Door: "2.3-lua.conf", Verify: mailtest.Verify{URL: w.small.URL(), Key: w.small.Key}},
 		ourScript:  {Door: "2.3-lua.conf", Verify: mailtest.Verify{URL: w.trivialURL, Key: "none"}},
 		floorC:     program(w.dir + "/floor"),
@@ -82,7 +85,7 @@ func (w *world) startDovecots(string) error {
 // writeLDAP writes the settings of Dovecot's own ldap passdb, by bind and by
 // lookup.
 func (w *world) writeLDAP() error {
-	common := fmt.Sprintf("uris = %s\nbase = %s\ndn = %s\ndnpass = %s\npass_filter = (&(objectClass=inetOrgPerson)(mail=%%u))\n",
+	common := fmt.Sprintf("uris = %s\nbase = %s\ndn = %s\ndnpass = %s\npass_filter = (mail=%%u)\n",
 		w.big.Slapd.URI(), mailtest.Base, mailtest.RootDN, mailtest.Password)
 	for name, text := range map[string]string{
 		"bind.conf":   common + "auth_bind = yes\npass_attrs = mail=user\n",

@@ -1,9 +1,10 @@
 // Command bench compares Postern's doors with floors, all on this machine and in
 // turn: what a door costs that decides nothing, and what Dovecot costs by itself.
 //
-//	make bench                          # about six minutes
-//	go run ./bench -short               # about two
+//	make bench                          # about eight minutes
+//	go run ./bench -short               # about three
 //	go run ./bench -only 'lua.*c=8'
+//	go run ./bench -markdown            # the table of docs/performance.md
 //
 // It starts two whole sites (mailtest), one with 1,000 users and one with
 // 100,000, and one Dovecot 2.3 for each contender in front of the larger. The
@@ -37,6 +38,7 @@ type options struct {
 	slice  time.Duration // of one contender in one round
 	only   *regexp.Regexp
 	out    string
+	print  func(io.Writer, []result)
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -59,6 +61,7 @@ func parse(args []string, stderr io.Writer) (o options, daemon string, err error
 	f.SetOutput(stderr)
 	short := f.Bool("short", false, "fewer and shorter rounds, for about two minutes")
 	only := f.String("only", "", "measure only rows whose name matches this `regexp`")
+	markdown := f.Bool("markdown", false, "print the table as docs/performance.md shows it")
 	f.StringVar(&o.out, "out", "build/bench", "`directory` of results.json and of the built floors")
 	f.StringVar(&daemon, "trivial-daemon", "", "be the floor's daemon below this `directory` (used by bench itself)")
 	if err = f.Parse(args); err != nil {
@@ -69,6 +72,10 @@ func parse(args []string, stderr io.Writer) (o options, daemon string, err error
 		return o, "", err
 	}
 	o.rounds, o.slice = 7, 1200*time.Millisecond
+	o.print = printTable
+	if *markdown {
+		o.print = printMarkdown
+	}
 	if *short {
 		o.rounds, o.slice = 3, 600*time.Millisecond
 	}
@@ -95,6 +102,6 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		}
 		all = append(all, results...)
 	}
-	printTable(stdout, all)
+	o.print(stdout, all)
 	return writeResults(o.out, all)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,6 +31,7 @@ type row struct {
 	concurrent int
 	ours       string
 	contenders []contender
+	unit       string // "" is logins/s
 }
 
 // result is one line of results.json. Ratio is more than 1 where Postern is
@@ -41,12 +43,18 @@ type result struct {
 	Theirs    float64 `json:"theirs"`
 	Unit      string  `json:"unit"`
 	Ratio     float64 `json:"ratio"`
+	// The 99th percentile of a login's duration, in milliseconds.
+	OursP99   float64 `json:"ours_p99_ms"`
+	TheirsP99 float64 `json:"theirs_p99_ms"`
 }
+
+// sample is what one slice measured.
+type sample struct{ rate, p99 float64 }
 
 // measure runs the rounds of a row. Each round takes the contenders in turn, so
 // that what else the machine does meets all of them.
 func measure(ctx context.Context, o options, r row) ([]result, error) {
-	rates := map[string][]float64{}
+	samples := map[string][]sample{}
 	for round := range o.rounds + 1 {
 		for _, c := range r.contenders {
 			if c.open == nil {
@@ -56,35 +64,36 @@ func measure(ctx context.Context, o options, r row) ([]result, error) {
 			if round == 0 {
 				slice /= 3 // warms up: processes, connections, caches
 			}
-			rate, err := c.rate(ctx, r.concurrent, slice)
+			s, err := c.sample(ctx, r.concurrent, slice)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			if round > 0 {
-				rates[c.name] = append(rates[c.name], rate)
+				samples[c.name] = append(samples[c.name], s)
 			}
 		}
 	}
-	return r.results(rates), nil
+	return r.results(samples), nil
 }
 
-func (r row) results(rates map[string][]float64) []result {
+func (r row) results(samples map[string][]sample) []result {
 	var list []result
 	for _, c := range r.contenders {
-		if c.name == r.ours || len(rates[c.name]) == 0 || len(rates[r.ours]) == 0 {
+		if c.name == r.ours || len(samples[c.name]) == 0 || len(samples[r.ours]) == 0 {
 			continue
 		}
-		ours, theirs := median(rates[r.ours]), median(rates[c.name])
+		ours, theirs := medians(samples[r.ours]), medians(samples[c.name])
 		list = append(list, result{
-			Name: r.name, Ours: round(ours), Reference: c.name, Theirs: round(theirs),
-			Unit: "logins/s", Ratio: float64(int(ours/theirs*1000+0.5)) / 1000,
+			Name: r.name, Ours: round(ours.rate), Reference: c.name, Theirs: round(theirs.rate),
+			Unit: cmp.Or(r.unit, "logins/s"), Ratio: float64(int(ours.rate/theirs.rate*1000+0.5)) / 1000,
+			OursP99: round(ours.p99), TheirsP99: round(theirs.p99),
 		})
 	}
 	return list
 }
 
-// rate is how many logins a second n workers get through.
-func (c contender) rate(ctx context.Context, n int, slice time.Duration) (float64, error) {
+// sample is how many logins a second n workers get through, and how long they take.
+func (c contender) sample(ctx context.Context, n int, slice time.Duration) (sample, error) {
 	sessions, err := c.sessions(n)
 	defer func() {
 		for _, s := range sessions {
@@ -92,28 +101,35 @@ func (c contender) rate(ctx context.Context, n int, slice time.Duration) (float6
 		}
 	}()
 	if err != nil {
-		return 0, err
+		return sample{}, err
 	}
-	var count atomic.Int64
+	took := make([][]time.Duration, len(sessions))
 	var failure atomic.Pointer[error]
 	began := time.Now()
 	var wg sync.WaitGroup
 	for i, s := range sessions {
 		wg.Go(func() {
 			for account := i; time.Since(began) < slice && ctx.Err() == nil && failure.Load() == nil; account += n {
+				start := time.Now()
 				if err := s.login(account); err != nil {
 					failure.Store(&err)
 					return
 				}
-				count.Add(1)
+				took[i] = append(took[i], time.Since(start))
 			}
 		})
 	}
 	wg.Wait()
+	elapsed := time.Since(began)
 	if e := failure.Load(); e != nil {
-		return 0, *e
+		return sample{}, *e
 	}
-	return float64(count.Load()) / time.Since(began).Seconds(), ctx.Err()
+	all := slices.Concat(took...)
+	if len(all) == 0 {
+		return sample{}, ctx.Err()
+	}
+	slices.Sort(all)
+	return sample{float64(len(all)) / elapsed.Seconds(), all[len(all)*99/100].Seconds() * 1000}, ctx.Err()
 }
 
 func (c contender) sessions(n int) (list []session, err error) {
@@ -125,6 +141,14 @@ func (c contender) sessions(n int) (list []session, err error) {
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+func medians(list []sample) sample {
+	var rates, p99s []float64
+	for _, s := range list {
+		rates, p99s = append(rates, s.rate), append(p99s, s.p99)
+	}
+	return sample{median(rates), median(p99s)}
 }
 
 func median(list []float64) float64 {

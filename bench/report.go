@@ -12,11 +12,22 @@ import (
 // printTable prints the results for people.
 func printTable(out io.Writer, all []result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "row\tours\treference\ttheirs\tunit\tratio\t")
+	_, _ = fmt.Fprintln(w, "row\tours\treference\ttheirs\tunit\tratio\tp99 ms\ttheirs\t")
 	for _, r := range all {
-		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%s\t%.0f\t%s\t%.2f\t\n", r.Name, r.Ours, r.Reference, r.Theirs, r.Unit, r.Ratio)
+		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%s\t%.0f\t%s\t%.2f\t%.1f\t%.1f\t\n",
+			r.Name, r.Ours, r.Reference, r.Theirs, r.Unit, r.Ratio, r.OursP99, r.TheirsP99)
 	}
 	_ = w.Flush()
+}
+
+// printMarkdown prints the table of docs/performance.md.
+func printMarkdown(out io.Writer, all []result) {
+	_, _ = fmt.Fprintln(out, "| row | ours | against | theirs | unit | ratio | p99, ms | theirs |")
+	_, _ = fmt.Fprintln(out, "|---|--:|---|--:|---|--:|--:|--:|")
+	for _, r := range all {
+		_, _ = fmt.Fprintf(out, "| %s | %.0f | %s | %.0f | %s | **%.2f** | %.1f | %.1f |\n",
+			r.Name, r.Ours, r.Reference, r.Theirs, r.Unit, r.Ratio, r.OursP99, r.TheirsP99)
+	}
 }
 
 // writeResults writes results.json, an empty array if nothing was measured.

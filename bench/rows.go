@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"postern/internal/mailtest"
@@ -31,7 +32,7 @@ func (w *world) rows() []row {
 		name: "postern.lua alone, c=8", concurrent: 8, ours: ourScript,
 		contenders: []contender{w.auth(ourScript, w.app), w.auth(trivialLua, w.app)},
 	})
-	return append(append(rows, w.imapRows()...), w.flatRows()...)
+	return slices.Concat(rows, w.imapRows(), w.flatRows(), w.policyRows())
 }
 
 // imapRows are whole sessions, from connect to logout.
@@ -44,6 +45,14 @@ func (w *world) imapRows() []row {
 		{
 			name: "IMAP session, Lua door, c=8", concurrent: 8, ours: ourLua,
 			contenders: []contender{w.imap(ourLua, w.app), w.imap(trivialLua, w.app), w.imap(ldapBind, mainPassword)},
+		},
+		{
+			name: "IMAP session, auth policy, c=1", concurrent: 1, ours: ourPolicy,
+			contenders: []contender{w.imap(ourPolicy, w.app), w.imap(ourLua, w.app)},
+		},
+		{
+			name: "IMAP session, auth policy, c=8", concurrent: 8, ours: ourPolicy,
+			contenders: []contender{w.imap(ourPolicy, w.app), w.imap(ourLua, w.app)},
 		},
 	}
 }
@@ -60,6 +69,22 @@ func (w *world) flatRows() []row {
 		{name: "100,000 users against 1,000, c=8", concurrent: 8, ours: ourLua, contenders: []contender{w.auth(ourLua, w.app), few}},
 		{name: "50 app passwords against 1, c=8", concurrent: 8, ours: many.name, contenders: []contender{many, one}},
 	}
+}
+
+// policyRows are questions of Dovecot's auth policy, over as many connections as a
+// busy Dovecot keeps.
+func (w *world) policyRows() []row {
+	var rows []row
+	for _, command := range []string{"allow", "report"} {
+		ask := func(name, url, key string) contender {
+			return contender{name, func() (session, error) { return openPolicy(url, key, command) }}
+		}
+		rows = append(rows, row{
+			name: "auth policy, " + command + ", c=32", concurrent: 32, ours: "policyserver", unit: "requests/s",
+			contenders: []contender{ask("policyserver", w.big.URL(), w.big.Key), ask(trivialPolicy, w.trivialURL, "none")},
+		})
+	}
+	return rows
 }
 
 // auth measures a Dovecot's auth service.
