@@ -93,7 +93,7 @@ func TestPairRemembersTheLastSecrets(t *testing.T) {
 	if !p.repeat(1) || p.repeat(5) || p.repeat(2) || !p.repeat(1) { // 2 was the oldest by then
 		t.Errorf("%v", p.Seen)
 	}
-	if p.repeat(0) || p.repeat(0) {
+	if p.repeat(0) || p.repeat(0) { //nolint:staticcheck // the second call is the repetition
 		t.Error("no fingerprint was taken for a repeated one")
 	}
 }

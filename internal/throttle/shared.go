@@ -192,23 +192,23 @@ func (r reply) number(i int) float64 {
 	return 0
 }
 
-// ask puts one question to Redis. It answers false when memory must.
+// ask puts one question to Redis. It answers false when memory must. Only the
+// deadline ends it: a client that hangs up after a wrong guess would otherwise take
+// the count with it.
 func (s *Shared) ask(ctx context.Context, question string, t login.Try, more ...any) (reply, bool) {
 	if s.degraded.Load() {
 		return nil, false
 	}
-	within, cancel := context.WithTimeout(ctx, s.options.Deadline)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Deadline)
 	defer cancel()
 	args := append([]any{question, seconds(s.memory.now()), t.Secret}, more...)
-	answer, err := s.script.Run(within, s.client, s.keys(t), args...).Result()
-	if err == nil {
-		list, _ := answer.([]any)
-		return list, true
-	}
-	if ctx.Err() == nil { // otherwise the client went away, not Redis
+	answer, err := s.script.Run(ctx, s.client, s.keys(t), args...).Result()
+	if err != nil {
 		s.lose(err)
+		return nil, false
 	}
-	return nil, false
+	list, _ := answer.([]any)
+	return list, true
 }
 
 // keys are the names of a try's records in the order of the script.

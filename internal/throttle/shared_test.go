@@ -262,13 +262,17 @@ func after(t *testing.T, n *node) {
 	}
 }
 
-// A login that its client gave up is no fault of Redis.
-func TestCancelledQuestionIsNotDegraded(t *testing.T) {
-	n := newNode(t, mailtest.NewRedis(t), time.Now, patient)
+// A client that hangs up right after its guess is counted on all nodes.
+func TestHangingUpIsCounted(t *testing.T) {
+	r := mailtest.NewRedis(t)
+	a, b := newNode(t, r, time.Now, patient), newNode(t, r, time.Now, patient)
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	n.Prefix(gone, from(home, 1))
-	if n.Degraded() {
+	for i := range 3 {
+		a.Wrong(gone, from(address(i), uint32(i+1)), true)
+	}
+	expect(t, "on the other node", attempt(b, from(home, 9), true), "refused: binds")
+	if a.Degraded() {
 		t.Error("degraded")
 	}
 }

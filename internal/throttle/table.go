@@ -187,10 +187,10 @@ func (s *shard[V]) unlink(p int) {
 
 // least is the position of the least worthy of a random sample.
 func (s *shard[V]) least(now uint32, worth func(*V, uint32) float64) int {
-	best := rand.IntN(s.count)
+	best := rand.IntN(s.count) //nolint:gosec // ChaCha8, seeded by the system: nobody can foretell it
 	lowest := worth(&s.at(best).Value, now)
 	for range sample - 1 {
-		i := rand.IntN(s.count)
+		i := rand.IntN(s.count) //nolint:gosec // as above
 		if w := worth(&s.at(i).Value, now); w < lowest {
 			best, lowest = i, w
 		}
