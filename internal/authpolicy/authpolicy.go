@@ -52,7 +52,14 @@ var ErrMalformed = errors.New("malformed auth-policy request")
 // Parse reads a body.
 func Parse(body []byte) (Query, error) {
 	var q Query
-	if len(body) > MaxBody || json.Unmarshal(body, &q) != nil {
+	if len(body) > MaxBody {
+		return Query{}, ErrMalformed
+	}
+	if q.parsePlain(body) {
+		return q, nil
+	}
+	q = Query{}
+	if json.Unmarshal(body, &q) != nil {
 		return Query{}, ErrMalformed
 	}
 	return q, nil
