@@ -128,7 +128,7 @@ func (p *Postfix) Stop() {
 }
 
 // mainCF is contrib's part of main.cf between what a small site has and what a
-// test needs to be different; Postfix takes the last value of each.
+// test needs to be different.
 func (p *Postfix) mainCF(o PostfixOptions) (string, error) {
 	snippet, err := contrib("postfix/main.cf.snippet")
 	if err != nil {
@@ -142,7 +142,30 @@ func (p *Postfix) mainCF(o PostfixOptions) (string, error) {
 	if o.LMTP != 0 {
 		text += "virtual_transport = lmtp:inet:" + loopback(o.LMTP) + "\n"
 	}
-	return text + o.Extra + "\n", nil
+	return lastOfEach(text + o.Extra + "\n"), nil
+}
+
+// lastOfEach keeps the last value of each parameter, as Postfix would. But Postfix
+// warns of the others, postlogd too while it starts, and then waits for itself to
+// read the warning if ten other processes were faster.
+func lastOfEach(mainCF string) string {
+	values := map[string]string{}
+	var order []string
+	for line := range strings.Lines(mainCF) {
+		key, value, ok := strings.Cut(line, "=")
+		if key = strings.TrimSpace(key); !ok || strings.HasPrefix(key, "#") {
+			continue
+		}
+		if _, again := values[key]; !again {
+			order = append(order, key)
+		}
+		values[key] = value
+	}
+	var b strings.Builder
+	for _, key := range order {
+		b.WriteString(key + " =" + strings.TrimRight(values[key], "\n") + "\n")
+	}
+	return b.String()
 }
 
 // masterCF is contrib's part of master.cf on our ports, and what else Postfix
