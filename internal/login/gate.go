@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/sync/singleflight"
+
 	"postern/internal/account"
 	"postern/internal/effect"
 	"postern/internal/factor"
@@ -41,6 +43,9 @@ type Gate struct {
 	refused  *memory // right main passwords that were not enough
 	granted  *memory // Postfix's logins that were granted, which have no session
 	passedOn *memory // tries left to the site's own passdb
+
+	binding singleflight.Group
+	wrong   *memory // main passwords that were wrong a moment ago
 }
 
 // Parts are what a Gate stands on. Now is time.Now outside tests; without a
@@ -62,7 +67,7 @@ func New(p Parts, settings Settings) *Gate {
 		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, now: p.Now, settings: settings,
 		binds: newBindSlots(max(1, settings.MaxBinds)), touches: newToucher(p.Store),
 		flows: newMemory(memoryLimit), refused: newMemory(memoryLimit),
-		granted: newMemory(memoryLimit), passedOn: newMemory(memoryLimit),
+		granted: newMemory(memoryLimit), passedOn: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
 	}
 }
 
@@ -222,7 +227,7 @@ func (g *Gate) bind(ctx context.Context, a *Attempt, acct *account.Account) Deci
 		return unavailable(Busy)
 	}
 	defer g.binds.free()
-	switch err := g.store.Bind(ctx, acct, a.Password); {
+	switch err := g.bindOnce(ctx, a, acct); {
 	case err == nil:
 		return Decision{Outcome: account.Granted}
 	case errors.Is(err, account.ErrWrong):
@@ -230,6 +235,37 @@ func (g *Gate) bind(ctx context.Context, a *Attempt, acct *account.Account) Deci
 	default:
 		return unavailable(DirectoryDown)
 	}
+}
+
+const (
+	purposeBind = "bind"
+	// wrongFor is how long a wrong password is known to be wrong without asking.
+	wrongFor = 5 * time.Second
+)
+
+// bindOnce binds once for all who present the same password of the same account at
+// the same moment, as mail programs with several connections do: a wrong one would
+// otherwise count as often at the directory, and lock the account.
+func (g *Gate) bindOnce(ctx context.Context, a *Attempt, acct *account.Account) error {
+	mac, err := g.prover.MAC(account.RoleDoor, purposeBind, string(acct.ID), string(a.Password.Reveal()))
+	if err != nil {
+		return err
+	}
+	key := string(mac)
+	if g.wrong.has(key, g.now()) {
+		return account.ErrWrong
+	}
+	_, err, _ = g.binding.Do(key, func() (any, error) {
+		// Others wait for the answer too: it must not end with the first one's connection.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.settings.Deadline)
+		defer cancel()
+		err := g.store.Bind(ctx, acct, a.Password)
+		if errors.Is(err, account.ErrWrong) {
+			g.wrong.add(key, g.now().Add(wrongFor))
+		}
+		return nil, err
+	})
+	return err
 }
 
 // notFound maps the errors of Store.Find.

@@ -455,8 +455,8 @@ func TestAttack41_SlowBindsDoNotStarveAppPasswords(t *testing.T) {
 		login.Settings{Deadline: time.Minute, MaxBinds: 2})
 	defer gate.Close(context.Background())
 	var waiting sync.WaitGroup
-	for range 20 {
-		waiting.Go(func() { gate.Mail(context.Background(), imap("alice@example.test", mainPassword)) })
+	for i := range 20 {
+		waiting.Go(func() { gate.Mail(context.Background(), imap("alice@example.test", fmt.Sprint("password ", i))) })
 	}
 	<-dir.arrived
 	<-dir.arrived
@@ -477,6 +477,32 @@ func TestAttack41_SlowBindsDoNotStarveAppPasswords(t *testing.T) {
 	waiting.Wait()
 }
 
+// The same wrong password many times at once is one bind: the directory would
+// otherwise count each, and lock the account (ATTACKS 8).
+func TestAttack08_OneBindForTheSamePassword(t *testing.T) {
+	p := newPerson(t)
+	dir := &stuck{directory: directory{acct: p.build(t), bindErr: account.ErrWrong}, arrived: make(chan struct{}, 64), release: make(chan struct{})}
+	gate := login.New(login.Parts{Store: dir, Prover: p.ring, Recorder: &trail{}, Now: func() time.Time { return now }},
+		login.Settings{Deadline: time.Minute, MaxBinds: 8})
+	defer gate.Close(context.Background())
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			a := imap("alice@example.test", wrongMain)
+			a.Client = netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+			if d := gate.Mail(context.Background(), a); d.Reason != login.WrongPassword && d.Reason != login.Busy {
+				t.Errorf("%s %s", d.Outcome, d.Reason)
+			}
+		})
+	}
+	<-dir.arrived
+	close(dir.release)
+	all.Wait()
+	if n := len(dir.arrived); n != 0 {
+		t.Errorf("%d binds too many", n)
+	}
+}
+
 type stuck struct {
 	directory
 	arrived, release chan struct{}
@@ -485,7 +511,7 @@ type stuck struct {
 func (s *stuck) Bind(context.Context, *account.Account, account.Secret) error {
 	s.arrived <- struct{}{}
 	<-s.release
-	return nil
+	return s.bindErr
 }
 
 // The last use is written once an hour, and only while the credential lives.
