@@ -19,6 +19,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/app"
+	"postern/internal/harden"
 )
 
 // version is set by the linker (Makefile).
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "policyserver", version)
 		return exitOK
 	}
-	noCoreFiles()
+	harden.NoCoreFiles()
 	tuneMemory()
 	cfg, err := app.Load(*path)
 	if err != nil {
@@ -139,11 +140,4 @@ func tuneMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(512 << 20)
 	}
-}
-
-// noCoreFiles keeps passwords and keys out of core files and from debuggers of
-// the same user (ATTACKS 31).
-func noCoreFiles() {
-	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
-	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0)
 }

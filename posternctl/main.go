@@ -23,6 +23,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/desk"
+	"postern/internal/harden"
 	"postern/ldapstore"
 )
 
@@ -32,7 +33,7 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	noCoreFiles()
+	harden.NoCoreFiles()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -121,11 +122,4 @@ func (c *ctl) line(err error) string {
 		text = fmt.Sprintf("no such user: %s (the name is looked up by directory.user_filter in %s)", c.user, c.configPath)
 	}
 	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
-}
-
-// noCoreFiles keeps keys and secrets out of core files and from debuggers of the
-// same user (ATTACKS 31).
-func noCoreFiles() {
-	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
-	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0)
 }
