@@ -107,7 +107,7 @@ func FuzzFD3(f *testing.F) {
 	f.Add([]byte(login))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		if len(input) > 60_000 {
-			t.Skip("more than a pipe holds")
+			return // more than a pipe holds: the writer would wait for a reader
 		}
 		in, w := pipe(t)
 		_, _ = w.Write(input)
