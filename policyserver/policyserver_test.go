@@ -112,6 +112,7 @@ func TestWhoMayAsk(t *testing.T) {
 
 // ATTACKS 32: what is too large or too slow is cut off, and memory stays flat.
 func TestAttack32_LargeBodies(t *testing.T) {
+	mailtest.Long(t)
 	s := site(t)
 	before := rss(t, s.Policyserver.Pid())
 	var wait sync.WaitGroup
@@ -156,6 +157,7 @@ func rss(t *testing.T, pid int) int {
 
 // ATTACKS 32: a client that never finishes its header is thrown out.
 func TestAttack32_SlowHeader(t *testing.T) {
+	mailtest.Long(t)
 	s := site(t)
 	c, err := net.Dial("tcp", s.Listen)
 	if err != nil {
@@ -195,6 +197,7 @@ func TestReadyAndMetrics(t *testing.T) {
 // ATTACKS 15: without its directory the daemon says "unavailable", says that it is
 // not ready, and recovers by itself.
 func TestAttack15_DirectoryDown(t *testing.T) {
+	mailtest.Long(t)
 	s := mailtest.New(t, mailtest.Options{})
 	s.Slapd.Shutdown()
 	if status, body := post(t, s, s.Key, question()); status != 503 || body != "unavailable\n" {
@@ -238,6 +241,7 @@ func eventually(t *testing.T, done func() bool) {
 
 // A wrong key must be noticed at start, not by everybody's login.
 func TestWrongKeyEndsTheDaemon(t *testing.T) {
+	mailtest.Long(t)
 	one := mailtest.New(t, mailtest.Options{})
 	two := mailtest.New(t, mailtest.Options{})
 	key, err := os.ReadFile(two.Keys + "/door.key")
@@ -262,6 +266,7 @@ func TestWrongKeyEndsTheDaemon(t *testing.T) {
 
 // Logins under way are answered when the daemon is asked to stop.
 func TestGracefulStop(t *testing.T) {
+	mailtest.Long(t)
 	s := mailtest.New(t, mailtest.Options{Settings: mailtest.Settings{"login": {"denial_time": "700ms"}}})
 	answers := make(chan int, 10)
 	for range cap(answers) {
@@ -285,6 +290,7 @@ func TestGracefulStop(t *testing.T) {
 // ATTACKS 32: idle connections over TCP fill only their own listener, and only
 // until the header's deadline; memory stays flat.
 func TestAttack32_IdleConnections(t *testing.T) {
+	mailtest.Long(t)
 	s := site(t)
 	before := rss(t, s.Policyserver.Pid())
 	for range 3000 {

@@ -17,6 +17,7 @@ import (
 // (sd_listen_fds(3)) and says when it is ready (sd_notify(3)). The sockets outlive
 // it, so a login that comes during a restart waits and is answered.
 func TestSystemd(t *testing.T) {
+	mailtest.Long(t)
 	s := mailtest.New(t, mailtest.Options{})
 	s.Policyserver.Stop()
 	passed, err := net.Listen("tcp", "127.0.0.1:0")

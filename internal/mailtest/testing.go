@@ -5,12 +5,13 @@ import (
 	"testing"
 )
 
-// Long skips a test in short mode, which starts no server but slapd. The helpers
-// below call it for what they start; tests that start servers themselves do.
+// Long skips a test in short mode, which starts no server but slapd and answers in
+// ten seconds. The helpers below call it for what they start; tests that start
+// servers themselves, or take a second, do.
 func Long(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("starts more than slapd; not in short mode")
+		t.Skip("starts more than slapd, or takes long; not in short mode")
 	}
 }
 
