@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-sasl"
+
 	"postern/internal/account"
 	"postern/internal/app"
 	"postern/internal/desk"
@@ -238,3 +240,5 @@ func eventually(t testing.TB, what string, holds func() bool) {
 		}
 	}
 }
+
+func plainClient(user, password string) sasl.Client { return sasl.NewPlainClient("", user, password) }

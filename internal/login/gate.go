@@ -39,9 +39,9 @@ type Gate struct {
 
 	// What the auth policy's questions need to know of each other and of /verify,
 	// all by login, none of it needed for a right decision at the passdb.
-	flows    *memory // logins that asked and were not reported yet
+	flows    *flows
+	verdicts *verdicts
 	refused  *memory // right main passwords that were not enough
-	granted  *memory // Postfix's logins that were granted, which have no session
 	passedOn *memory // tries left to the site's own passdb
 
 	binding singleflight.Group
@@ -66,8 +66,8 @@ func New(p Parts, settings Settings) *Gate {
 	return &Gate{
 		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, now: p.Now, settings: settings,
 		binds: newBindSlots(max(1, settings.MaxBinds)), touches: newToucher(p.Store),
-		flows: newMemory(memoryLimit), refused: newMemory(memoryLimit),
-		granted: newMemory(memoryLimit), passedOn: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
+		flows: newFlows(memoryLimit), verdicts: newVerdicts(memoryLimit), refused: newMemory(memoryLimit),
+		passedOn: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
 	}
 }
 

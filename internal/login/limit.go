@@ -74,16 +74,16 @@ func (g *Gate) learn(ctx context.Context, a *Attempt, d *Decision, t *Try) {
 	}
 	if d.Outcome == account.Granted {
 		g.throttle.Right(ctx, *t)
-		if a.Session == "" {
-			g.granted.add(g.flowOf(a), g.now().Add(flowLife))
-		}
+	}
+	if said := d.verdict(); said != unheard {
+		g.verdicts.set(g.askOf(a).try(), said, g.now())
 	}
 }
 
 func (g *Gate) learnMain(a *Attempt, d *Decision) {
 	now := g.now()
 	if d.Reason == Elsewhere {
-		g.passedOn.add(g.flowOf(a), now.Add(flowLife))
+		g.passedOn.add(g.askOf(a).key(), now.Add(flowLife))
 		return
 	}
 	if d.Credential != "main" {
@@ -103,11 +103,20 @@ func (g *Gate) pwHash(a *Attempt) string {
 	return authpolicy.Hash(g.settings.HashNonce.Reveal(), a.User, a.Password.Reveal())
 }
 
-// flowOf is the attempt's login as the auth policy's questions name it.
-func (g *Gate) flowOf(a *Attempt) string {
-	ask := Ask{Login: a.User, Client: a.Client, Service: a.Service, Session: a.Session}
-	if a.Session == "" {
-		ask.PwHash = g.pwHash(a)
+// verdict is the decision as the second question needs to know it.
+func (d *Decision) verdict() verdict {
+	switch {
+	case d.Outcome == account.Granted:
+		return letIn
+	case d.Outcome == account.Unavailable:
+		return unheard
+	case d.Reason == AppPasswordRequired && d.Credential == "main", d.Reason == Elsewhere:
+		return refusedOwner
 	}
-	return ask.flow()
+	return refused
+}
+
+// askOf is the attempt's login as the auth policy's questions name it.
+func (g *Gate) askOf(a *Attempt) *Ask {
+	return &Ask{Login: a.User, PwHash: g.pwHash(a), Client: a.Client, Service: a.Service, Session: a.Session}
 }

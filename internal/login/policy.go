@@ -36,6 +36,8 @@ type Permit struct {
 	Text   string        // for the user, with Refuse
 	Wait   time.Duration // before the passdbs are asked
 	Limit  string        // with reason Throttled: which one
+
+	quiet bool // the text must not tell the reason
 }
 
 const (
@@ -55,7 +57,9 @@ func (g *Gate) Allow(ctx context.Context, a Ask) Permit {
 	now := g.now()
 	p := g.allow(ctx, &a, now)
 	if p.Refuse {
-		p.Text = g.settings.text(p.Reason)
+		if !p.quiet {
+			p.Text = g.settings.text(p.Reason)
+		}
 		g.recordAsk(&a, &p, now)
 	}
 	return p
@@ -84,21 +88,7 @@ func (g *Gate) allow(ctx context.Context, a *Ask, now time.Time) Permit {
 // isSecond tells the second question from the first. A cred_id settles it. Without
 // one, a login that has asked and not been reported yet is asking again.
 func (g *Gate) isSecond(a *Ask, now time.Time) bool {
-	key := a.flow()
-	second := a.CredID != "" || g.flows.has(key, now)
-	if !second {
-		g.flows.add(key, now.Add(flowLife))
-	}
-	return second
-}
-
-// flow names a login under way: by Dovecot's session, or for Postfix, which has
-// none, by everything else.
-func (a *Ask) flow() string {
-	if a.Session != "" {
-		return "s" + a.Session
-	}
-	return "t" + strings.ToLower(a.Login) + "\x00" + a.PwHash + "\x00" + a.Client.String() + "\x00" + string(a.Service)
+	return a.CredID != "" || g.flows.second(a, now)
 }
 
 // secondNet decides the second question.
@@ -106,8 +96,9 @@ func (g *Gate) secondNet(ctx context.Context, a *Ask) Permit {
 	if a.Master != "" || g.provesCredential(a) || g.declaredStrong(a) {
 		return Permit{}
 	}
-	if a.Session == "" && g.granted.has(a.flow(), g.now()) {
-		return Permit{} // Postfix: a second connection with a password that was just granted
+	said := g.verdicts.of(ctx, a.try(), a.Session == "" && a.CredID == "", g.now())
+	if said == letIn && a.Session == "" && a.CredID == "" {
+		return Permit{} // Postfix: a first question at the same moment as another's
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.settings.Deadline)
 	defer cancel()
@@ -115,7 +106,10 @@ func (g *Gate) secondNet(ctx context.Context, a *Ask) Permit {
 	switch d := g.notFound(err); {
 	case err == nil:
 		p := g.needsAppPassword(acct)
-		if p.Reason == Observed || p.Reason == AppPasswordRequired {
+		// A wrong password sent twice, the second time before the first is reported,
+		// looks like this too: then the text must not tell a stranger about 2FA.
+		p.quiet = said == refused || g.settings.HashNonce.Empty()
+		if said != refused && (p.Reason == Observed || p.Reason == AppPasswordRequired) {
 			g.noteMain(a, acct) // another passdb found it right
 		}
 		return p
@@ -263,8 +257,8 @@ type Report struct {
 // site's own passdb are counted here: all others it has counted itself, and
 // Dovecot 2.3 reports an outage like a wrong password.
 func (g *Gate) Report(ctx context.Context, r Report) {
-	g.flows.forget(r.flow())
-	if !g.passedOn.take(r.flow(), g.now()) || r.Internal || r.Refused {
+	g.flows.ended(&r.Ask)
+	if !g.passedOn.take(r.key(), g.now()) || r.Internal || r.Refused {
 		return
 	}
 	t := Try{Name: strings.ToLower(r.Login), Client: r.Client, Secret: fingerprint(r.PwHash)}
