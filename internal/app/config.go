@@ -46,7 +46,7 @@ type Directory struct {
 	BindPasswordFile string   `toml:"bind_password_file" doc:"File with its password (mode 0600 or 0640), or credential:NAME."`
 	SASLExternal     bool     `toml:"sasl_external" doc:"Bind by SASL EXTERNAL over ldapi:// instead (olcAuthzRegexp maps the system user): no password at all."`
 	Base             string   `toml:"base" doc:"Where users are searched, with their subtree."`
-	UserFilter       string   `toml:"user_filter" doc:"Finds one user: %u is the name as typed, %n its part before the @, %d the part behind it, all escaped."`
+	UserFilter       string   `toml:"user_filter" doc:"Finds one user: %u is the name as typed, %n its part before the @, %d the part behind it, all escaped. A class that everybody has only makes it slower."`
 	IDAttribute      string   `toml:"id_attribute" doc:"The account's key: never reused and not writable by users. entryUUID, objectGUID, nsUniqueId, ipaUniqueID."`
 	LoginAttribute   string   `toml:"login_attribute" doc:"The account's own mail address; its domain is the account's domain."`
 	StatusFilter     string   `toml:"status_filter" doc:"An additional filter that matches disabled accounts. nsAccountLock, shadowExpire, pwdAccountLockedTime and userAccountControl are always honoured."`
