@@ -19,7 +19,8 @@ const (
 func (d *door) readAll() (user string, password []byte, problem string) {
 	end := d.kernel.now() + d.readMillis
 	n, problem := d.readRequest(end)
-	extra := n < 0 || d.drain()
+	more := d.drain() // also after a request that is wrong
+	extra := n < 0 || more
 	if problem != "" {
 		return "", nil, problem
 	}
