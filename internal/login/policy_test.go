@@ -380,3 +380,25 @@ func TestAttack10_TextsTellStrangersNothing(t *testing.T) {
 		t.Errorf("%q and %q", known.Text, unknown.Text)
 	}
 }
+
+// A passdb that lets the main password in may change the user as well: the second
+// question then carries another name and hash, and is one all the same (ATTACKS 19).
+func TestAttack19_AnotherPassdbRenamesTheUser(t *testing.T) {
+	w := enrolled(t, login.Settings{})
+	w.expectPermit(t, question(imap("alice@example.test", mainPassword), ""), "")
+	w.expectPermit(t, question(imap("alice", mainPassword), ""), login.AppPasswordRequired)
+}
+
+// Every denial takes a whole multiple of the grain, whatever it took to decide
+// (ATTACKS 10).
+func TestAttack10_DenialsTakeEquallyLong(t *testing.T) {
+	const grain = 40 * time.Millisecond
+	for name, password := range map[string]string{"wrong": wrongMain, "not even looked up": ""} {
+		w := enrolled(t, login.Settings{DenialTime: grain})
+		began := time.Now()
+		w.ask(t, imap("alice@example.test", password))
+		if took := time.Since(began); took < grain {
+			t.Errorf("%s: denied after %v", name, took)
+		}
+	}
+}
