@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -46,7 +47,8 @@ var kindTable = map[Kind]struct{ name, attribute, role string }{
 // Key roles: one file each, so that a mail host holds no authenticator secrets.
 const (
 	RoleDoor   = "door"   // State, app passwords, sessions, cred_id: policyserver, webhook, posternctl
-	RoleFactor = "factor" // authenticators, passkeys, backup codes, devices: webhook, posternctl
+	RoleFactor = "factor" // authenticators, passkeys, backup codes, devices, tokens: webhook, posternctl
+	RoleTicket = "ticket" // signs tickets: webhook only; mail hosts have its public half
 )
 
 func (k Kind) String() string { return kindTable[k].name }
@@ -136,6 +138,12 @@ type State struct {
 	Handle     []byte        `cbor:"7,keyasint,omitempty"` // WebAuthn user handle
 	GraceStart time.Time     `cbor:"8,keyasint,omitzero"`
 	MainUses   []MainUse     `cbor:"9,keyasint,omitempty"` // who tried the main password where it is not enough
+	// FailedAt is when each kind's last wrong try was: what back-off counts from.
+	FailedAt map[Kind]time.Time `cbor:"10,keyasint,omitempty"`
+	// EnrolHash is SHA-256 of the one-time token that an administrator handed out to
+	// enrol with; empty: none is valid. EnrolUntil is when it expires.
+	EnrolHash  []byte    `cbor:"11,keyasint,omitempty"`
+	EnrolUntil time.Time `cbor:"12,keyasint,omitzero"`
 }
 
 // MainUse is one mail program that still uses the main password of an account
@@ -181,6 +189,7 @@ func (s *State) Find(k Kind, id string) int {
 func (s State) Clone() State {
 	s.Members = slices.Clone(s.Members)
 	s.Handle = slices.Clone(s.Handle)
+	s.EnrolHash = slices.Clone(s.EnrolHash)
 	s.MainUses = slices.Clone(s.MainUses)
 	failures := make(map[Kind]uint, len(s.Failures))
 	for k, n := range s.Failures {
@@ -189,6 +198,7 @@ func (s State) Clone() State {
 	if len(failures) > 0 {
 		s.Failures = failures
 	}
+	s.FailedAt = maps.Clone(s.FailedAt)
 	return s
 }
 

@@ -1,7 +1,8 @@
 // Package seal keeps Postern's keys and everything made with them: sealed records
-// and keyed proofs.
+// (record.go), keyed proofs (this file), sealed tokens that travel through browsers
+// and webmail (token.go), and the signatures of tickets (sign.go).
 //
-// A key file holds the keys of one role (account.RoleDoor, account.RoleFactor),
+// A key file holds the keys of one role (account.RoleDoor, RoleFactor, RoleTicket),
 // newest first; the first seals, all open. Every use derives its own key from the
 // file's secret by HKDF-SHA256 (RFC 5869) with the purpose as info, so that no
 // two purposes ever share a key. A key's id is derived from its secret: it cannot
@@ -12,6 +13,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -49,25 +51,39 @@ type key struct {
 	role   string
 	secret []byte
 	aeads  map[account.Kind]cipher.AEAD // made once: HKDF costs more than opening
+	signer ed25519.PrivateKey           // of role ticket only
 }
 
 // Ring holds the keys a program was given. It is safe for concurrent use.
 type Ring struct {
-	keys map[string][]*key // by role, newest first
-	macs sync.Map          // purpose+role → []byte
+	keys    map[string][]*key // by role, newest first
+	publics map[KeyID]ed25519.PublicKey
+	macs    sync.Map // purpose+role → []byte
+	tokens  sync.Map // key id+purpose → cipher.AEAD
 }
 
 // NewRing makes a ring of parsed key files, by role.
 func NewRing(files map[string][]byte) (*Ring, error) {
-	r := &Ring{keys: make(map[string][]*key)}
+	r := &Ring{keys: make(map[string][]*key), publics: make(map[KeyID]ed25519.PublicKey)}
 	var errs []error
 	for role, data := range files {
+		if role == PublicTicket {
+			if err := r.addPublics(data); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", role, err))
+			}
+			continue
+		}
 		keys, err := parseFile(role, data)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("key of role %q: %w", role, err))
 			continue
 		}
 		r.keys[role] = keys
+		for _, k := range keys {
+			if k.signer != nil {
+				r.publics[k.id] = k.public()
+			}
+		}
 	}
 	return r, errors.Join(errs...)
 }
@@ -122,6 +138,9 @@ func parseLine(role, line string) (*key, error) {
 	k := &key{id: keyID(secret), role: role, secret: secret, aeads: make(map[account.Kind]cipher.AEAD)}
 	if k.id.String() != f[2] {
 		return nil, errors.New("key and key id do not belong together: the file was changed")
+	}
+	if role == account.RoleTicket {
+		k.signer = ed25519.NewKeyFromSeed(derive(secret, "ed25519"))
 	}
 	for _, kind := range account.Kinds {
 		if kind.Role() != role {
