@@ -25,10 +25,11 @@ type Config struct {
 	Directory    Directory         `toml:"directory" doc:"The LDAP directory: where accounts are found and where Postern keeps its records."`
 	Keys         Keys              `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
 	Policyserver Policyserver      `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
+	Webhook      Webhook           `toml:"webhook" doc:"The daemon beside webmail: hook API and pages."`
 	Login        Login             `toml:"login" doc:"What decides a login."`
 	Sessions     Sessions          `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
 	Throttle     throttle.Settings `toml:"throttle" doc:"Limits on guessing."`
-	Policy       policy.Settings   `toml:"policy" doc:"Default policy of the site. An account's own posternPolicy (JSON, same keys) overrides it field by field."`
+	Policy       policy.Settings   `toml:"policy" doc:"Policy of the site, where no domain, class or account has one of its own: posternctl policy set --help. Durations: 14d, 12h, 90m."`
 	Audit        Audit             `toml:"audit" doc:"One JSON line per decision and per change."`
 	Privacy      Privacy           `toml:"privacy" doc:"What is written down about users."`
 
@@ -114,7 +115,6 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 // Default returns the configuration that holds where the file says nothing.
 func Default() Config {
-	builtin := policy.Builtin().Settings
 	return Config{
 		Directory: Directory{
 			ReadURIs:       []string{"ldapi:///"},
@@ -138,9 +138,9 @@ func Default() Config {
 			DenialTime:   Duration(50 * time.Millisecond),
 			MaxBinds:     8,
 		},
+		Webhook:  defaultWebhook(),
 		Sessions: defaultSessions(),
 		Throttle: throttle.Default(),
-		Policy:   builtin,
 		Privacy:  Privacy{Address: effect.AddressFull},
 	}
 }

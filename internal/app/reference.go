@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"postern/internal/policy"
 )
 
 // Reference returns the commented reference configuration. It is made from the
@@ -19,6 +21,8 @@ func Reference() []byte {
 		"# without a comment sign are what a site must fill in. Unknown keys are errors.\n" +
 		"# Check with: policyserver -check -config FILE\n")
 	def := Default()
+	def.Policy = policy.Builtin().Settings
+	def.Policy.GraceStart = new(policy.Date(time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)))
 	v := reflect.ValueOf(def)
 	for i := range v.NumField() {
 		if f := v.Type().Field(i); f.Tag.Get("toml") != "" {
@@ -49,11 +53,7 @@ func setting(b *bytes.Buffer, table string, f reflect.StructField, v reflect.Val
 	if key == "" {
 		return
 	}
-	doc := f.Tag.Get("doc")
-	if doc == "" {
-		doc = policyDocs[key]
-	}
-	if doc != "" {
+	if doc := f.Tag.Get("doc"); doc != "" {
 		fmt.Fprintf(b, "# %s\n", doc)
 	}
 	if example, ok := examples[table+"."+key]; ok {
@@ -61,13 +61,6 @@ func setting(b *bytes.Buffer, table string, f reflect.StructField, v reflect.Val
 		return
 	}
 	fmt.Fprintf(b, "#%s = %s\n", key, tomlValue(v))
-}
-
-// policyDocs documents package policy's settings, whose type has no room for them.
-var policyDocs = map[string]string{
-	"twofactor":        "off, optional, or mandatory: then no main password opens mail, enrolled or not.",
-	"app_passwords":    "Whether app passwords are accepted. Without them, users with 2FA reach mail by webmail only.",
-	"app_password_max": "App passwords in use at once, for each account.",
 }
 
 // short is a duration without the parts that are zero: 2h, not 2h0m0s.

@@ -11,6 +11,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/effect"
+	"postern/internal/policy"
 )
 
 // replyFields are the fields that an attribute's value may be given to Dovecot as.
@@ -47,6 +48,9 @@ func (c *Config) problems() []error {
 		ps.absolute("audit.file", c.Audit.File)
 	}
 	ps.join("policy", c.Policy.Validate())
+	if eff, err := (policy.Layers{{Origin: "default", Settings: c.Policy}}).Resolve(); err == nil {
+		ps.join("policy", eff.Check())
+	}
 	ps.join("", c.Throttle.Validate())
 	store := c.storeConfig() // whose problems carry the directory's keys already
 	if c.Directory.BindPasswordFile != "" {
