@@ -74,9 +74,9 @@ func keyProblems(keys []toml.Key) []error {
 	}
 	var problems []error
 	for _, k := range keys {
-		name := k.String()
+		name := generic(k, free)
 		switch {
-		case known[name] || len(k) > 1 && free[k[:len(k)-1].String()]:
+		case known[name]:
 		case byFold[strings.ToLower(name)] != "":
 			problems = append(problems, fmt.Errorf("%s: write it %s", name, byFold[strings.ToLower(name)]))
 		default:
@@ -84,6 +84,23 @@ func keyProblems(keys []toml.Key) []error {
 		}
 	}
 	return problems
+}
+
+// generic is a key's name with a star for what the administrator chose:
+// webhook.clients.*.key_file.
+func generic(k toml.Key, free map[string]bool) string {
+	name := ""
+	for i, part := range k {
+		switch {
+		case i == 0:
+			name = part
+		case free[name]:
+			name += ".*"
+		default:
+			name += "." + part
+		}
+	}
+	return name
 }
 
 // unitProblems finds durations written as bare numbers, which the library takes for
@@ -130,7 +147,10 @@ func collect(t reflect.Type, prefix string, known, free map[string]bool) {
 		case f.Type.Kind() == reflect.Struct:
 			collect(f.Type, name+".", known, free)
 		case f.Type.Kind() == reflect.Map:
-			free[name] = true
+			free[name], known[name+".*"] = true, true
+			if f.Type.Elem().Kind() == reflect.Struct {
+				collect(f.Type.Elem(), name+".*.", known, free)
+			}
 		}
 	}
 }
