@@ -81,7 +81,7 @@ func NewRing(files map[string][]byte) (*Ring, error) {
 		r.keys[role] = keys
 		for _, k := range keys {
 			if k.signer != nil {
-				r.publics[k.id] = k.public()
+				errs = append(errs, r.addPublic(k.id, k.public()))
 			}
 		}
 	}

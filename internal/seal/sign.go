@@ -37,21 +37,39 @@ func (r *Ring) PublicFile() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// addPublics reads such a file.
+// addPublics reads such a file. One without a key is an error: it was cut off, or
+// is another file.
 func (r *Ring) addPublics(data []byte) error {
 	lines := bufio.NewScanner(bytes.NewReader(data))
+	found := false
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		id, key, err := parsePublic(line)
+		if err == nil {
+			err = r.addPublic(id, key)
+		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		r.publics[id] = key
+		found = true
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil || found {
+		return err
+	}
+	return errors.New("the file holds no key; copy it from the webhook's host, or print it there with: posternctl keys export")
+}
+
+// addPublic adds a key. Two keys of one id are never right, and which of them would
+// count would be chance.
+func (r *Ring) addPublic(id KeyID, key ed25519.PublicKey) error {
+	if known, ok := r.publics[id]; ok && !known.Equal(key) {
+		return fmt.Errorf("there are two different keys %s: the file was changed, or is not of this ticket.key", id)
+	}
+	r.publics[id] = key
+	return nil
 }
 
 func parsePublic(line string) (KeyID, ed25519.PublicKey, error) {
@@ -82,6 +100,25 @@ func (r *Ring) Sign(message []byte) (KeyID, []byte, error) {
 		return KeyID{}, nil, fmt.Errorf("role %s: %w", account.RoleTicket, ErrNoKey)
 	}
 	return keys[0].id, ed25519.Sign(keys[0].signer, message), nil
+}
+
+// KnowsTickets reports whether, going by the directory's key-check values, the ring
+// can check tickets of this site: it has the public half of a registered key, or
+// none is registered. A file of another site, or from before a new key, would make
+// every ticket look forged.
+func (r *Ring) KnowsTickets(values []string) bool {
+	registered := false
+	for _, v := range values {
+		f := strings.Fields(v)
+		if len(f) != 3 || f[0] != account.RoleTicket {
+			continue
+		}
+		registered = true
+		if id, err := hex.DecodeString(f[1]); err == nil && len(id) == keyIDSize && r.publics[KeyID(id)] != nil {
+			return true
+		}
+	}
+	return !registered
 }
 
 // VerifySignature reports whether the key of that id signed the message.

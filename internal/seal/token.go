@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -39,7 +40,7 @@ type tokenBody struct {
 }
 
 // Issue seals body (encoded by account.Encode) with the newest key of the role.
-// Errors: ErrNoKey.
+// Errors: ErrNoKey, and a body so long that Parse would refuse it.
 func (r *Ring) Issue(role, purpose string, expires time.Time, body any) (string, error) {
 	keys := r.keys[role]
 	if len(keys) == 0 {
@@ -65,7 +66,11 @@ func (r *Ring) Issue(role, purpose string, expires time.Time, body any) (string,
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(out, nonce, plain, tokenData(k.id, purpose))), nil
+	token := base64.RawURLEncoding.EncodeToString(aead.Seal(out, nonce, plain, tokenData(k.id, purpose)))
+	if len(token) > maxToken {
+		return "", fmt.Errorf("a token of %d characters is too long", len(token))
+	}
+	return token, nil
 }
 
 // Parse opens a token of that role and purpose into body. Errors: ErrToken;
@@ -74,7 +79,7 @@ func (r *Ring) Parse(role, purpose, token string, now time.Time, body any) error
 	if len(token) > maxToken {
 		return ErrToken
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	raw, err := DecodeText(token)
 	if err != nil || len(raw) < tokenHeader+chacha20poly1305.NonceSizeX+chacha20poly1305.Overhead || raw[0] != tokenVersion {
 		return ErrToken
 	}
@@ -99,6 +104,17 @@ func (r *Ring) Parse(role, purpose, token string, now time.Time, body any) error
 		return ErrExpired
 	}
 	return nil
+}
+
+// DecodeText reads base64url (RFC 4648 section 5) in the one form that its encoder
+// writes. Package encoding/base64 skips line breaks, also when it is strict: one
+// token would have many texts then, and whoever remembers the text of one that was
+// used would take the next for another.
+func DecodeText(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line break")
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(s)
 }
 
 func (r *Ring) tokenAEAD(k *key, purpose string) (cipher.AEAD, error) {

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"postern/internal/account"
@@ -54,19 +56,25 @@ type Verifier interface {
 }
 
 // Issue makes the ticket's text for the account. Errors: seal.ErrNoKey, and a
-// session id that does not fit.
+// session id, an expiry or a service that a ticket cannot hold.
 func (t Ticket) Issue(s Signer, id account.ID) (account.Secret, error) {
 	if t.Session == "" || len(t.Session) > maxSessionID {
 		return account.Secret{}, fmt.Errorf("a session id must have 1 to %d bytes", maxSessionID)
 	}
+	expires := t.Expires.Unix()
+	if expires <= 0 || expires > math.MaxUint32 { // in four bytes it would become some other time
+		return account.Secret{}, fmt.Errorf("a ticket cannot expire at %s", t.Expires.UTC().Format(time.RFC3339))
+	}
 	b := make([]byte, ticketHeader, ticketHeader+len(t.Session)+signatureSize)
 	b[0] = ticketVersion
-	for i, service := range audience {
-		if slices.Contains(t.Services, service) {
-			b[5] |= 1 << i
+	for _, service := range t.Services {
+		i := slices.Index(audience, service)
+		if i < 0 {
+			return account.Secret{}, fmt.Errorf("a ticket cannot be for %q", service)
 		}
+		b[5] |= 1 << i
 	}
-	binary.BigEndian.PutUint32(b[6:], uint32(t.Expires.Unix()))
+	binary.BigEndian.PutUint32(b[6:], uint32(expires))
 	binary.BigEndian.PutUint64(b[10:], uint64(t.Epoch))
 	b = append(b, t.Session...)
 	// The key id is not part of the message: a wrong one finds another key, which did not sign.
@@ -82,11 +90,11 @@ func (t Ticket) Issue(s Signer, id account.ID) (account.Secret, error) {
 // whether it has expired, and whether its session lives, is the caller's to ask.
 // Errors: ErrForged.
 func Parse(v Verifier, id account.ID, text account.Secret) (Ticket, error) {
-	s := string(text.Reveal())
-	if len(s) > MaxTicket || len(s) < len(factor.TicketPrefix) {
+	encoded, ok := strings.CutPrefix(string(text.Reveal()), factor.TicketPrefix)
+	if !ok || len(encoded) > MaxTicket-len(factor.TicketPrefix) {
 		return Ticket{}, ErrForged
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s[len(factor.TicketPrefix):])
+	b, err := seal.DecodeText(encoded)
 	if err != nil || len(b) <= ticketHeader+signatureSize || b[0] != ticketVersion {
 		return Ticket{}, ErrForged
 	}
