@@ -45,7 +45,7 @@ func (s *Store) writePlan(ctx context.Context, a *account.Account, p *plan) erro
 		return s.addError(a.Holder, s.write(ctx, func(c *conn) error { return c.Add(req) }))
 	}
 	req := p.modifyRequest()
-	return s.modifyError(a.Holder, a.StateRecord == nil, s.write(ctx, func(c *conn) error { return c.Modify(req) }))
+	return s.modifyError(a.Holder, a.StateRecord == nil || p.text != nil, s.write(ctx, func(c *conn) error { return c.Modify(req) }))
 }
 
 // addRequest makes the holder entry of layout subtree.
@@ -57,6 +57,9 @@ func (p *plan) addRequest() *ldap.AddRequest {
 		if len(p.add[k]) > 0 {
 			req.Attribute(k.Attribute(), p.add[k])
 		}
+	}
+	if p.text != nil && p.text.now != "" {
+		req.Attribute(p.text.attribute, []string{p.text.now})
 	}
 	return req
 }
@@ -74,6 +77,12 @@ func (p *plan) modifyRequest() *ldap.ModifyRequest {
 		if len(p.add[k]) > 0 {
 			req.Add(k.Attribute(), p.add[k])
 		}
+	}
+	if p.text != nil && p.text.was != "" {
+		req.Delete(p.text.attribute, []string{p.text.was})
+	}
+	if p.text != nil && p.text.now != "" {
+		req.Add(p.text.attribute, []string{p.text.now})
 	}
 	return req
 }

@@ -209,7 +209,7 @@ func (c *Config) tlsConfig() (*tls.Config, error) {
 // attributes lists what a search asks for, of a user's entry and of a holder.
 // Operational attributes have to be named, so all are.
 func (c *Config) attributes() (user, holder []string) {
-	holder = []string{"objectClass", "posternPolicy", "posternClass"}
+	holder = []string{"objectClass", attrPolicy, attrClass}
 	for _, k := range account.Kinds {
 		holder = append(holder, k.Attribute())
 	}

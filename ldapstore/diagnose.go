@@ -68,7 +68,7 @@ func (s *Store) checks(srv *server) []check {
 	list := []check{
 		baseExists(s.cfg.Base, "check directory.base, and that the service account may see it"),
 		baseExists(s.cfg.PosternBase, "create it, see contrib/slapd/postern-base.ldif, or check directory.postern_base"),
-		s.schemaLoaded,
+		s.schemaLoaded, s.policiesReadable,
 	}
 	if srv == s.writer {
 		list = append(list, s.mayWriteRecords, s.mayWriteSite)
@@ -106,7 +106,7 @@ func (s *Store) schemaLoaded(c *ldap.Conn) (problem, err error) {
 		}
 	}
 	var missing []string
-	for _, name := range append(schemaNames(), classAccount, classHolder, classSite) {
+	for _, name := range append(schemaNames(), classAccount, classHolder, classSite, classPolicy) {
 		if !known[name] {
 			missing = append(missing, name)
 		}
@@ -119,7 +119,7 @@ func (s *Store) schemaLoaded(c *ldap.Conn) (problem, err error) {
 
 // schemaNames are the attributes that Postern reads or writes.
 func schemaNames() []string {
-	names := []string{"posternPolicy", "posternClass", "posternHolderOf", keyCheck}
+	names := []string{attrPolicy, attrClass, "posternHolderOf", keyCheck}
 	for _, k := range account.Kinds {
 		names = append(names, k.Attribute())
 	}
@@ -136,6 +136,31 @@ func collectNames(known map[string]bool, definition string) {
 			known[part] = true
 		}
 	}
+}
+
+// policiesReadable looks for policies that cannot be read, contradict each other, or
+// are nobody's.
+func (s *Store) policiesReadable(c *ldap.Conn) (problem, err error) {
+	site, err := s.searchPolicies(c)
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
+		return nil, nil // baseExists has said so
+	}
+	if err != nil {
+		return nil, err
+	}
+	problems := site.Check()
+	for _, l := range site.Levels() {
+		if layer, _ := site.Layer(l); layer.Err != nil {
+			problems = append(problems, fmt.Errorf("the policy of %s cannot be read, and its accounts cannot log in: %w", l, layer.Err))
+		}
+	}
+	for _, dn := range site.Stray {
+		problems = append(problems, fmt.Errorf("%s is nobody's policy: its name must be cn=domain NAME or cn=class NAME", dn))
+	}
+	if len(problems) == 0 {
+		return nil, nil
+	}
+	return &SetupError{strings.ReplaceAll(errors.Join(problems...).Error(), "\n", "; "), nil}, nil
 }
 
 // probeValue is never stored: no sealed record looks like it.

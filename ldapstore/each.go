@@ -119,6 +119,10 @@ func (l *listing) connect(ctx context.Context) error {
 func (s *Store) listed(ctx context.Context, e *ldap.Entry) (*account.Account, error) {
 	f := found{user: e}
 	var id account.ID
+	site, err := s.policies.get(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if s.cfg.Layout == LayoutSubtree {
 		id = account.ID(value(e, "posternHolderOf"))
 		user, err := s.userOf(ctx, id)
@@ -127,6 +131,7 @@ func (s *Store) listed(ctx context.Context, e *ldap.Entry) (*account.Account, er
 		}
 		f = found{user: user, holder: e}
 	}
+	f.site = site
 	if f.user != nil && s.cfg.StatusFilter != "" {
 		err := s.read(ctx, func(c *conn) (err error) {
 			f.filtered, err = matches(c, f.user.DN, s.cfg.StatusFilter)

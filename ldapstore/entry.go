@@ -151,20 +151,22 @@ func (s *Store) setFields(a *account.Account, e *ldap.Entry) {
 	}
 }
 
-// setRecords attaches records, policy and class from the holder.
+// setRecords attaches records, class and policy from the holder, and the policies
+// of the account's domain and class.
 func (s *Store) setRecords(a *account.Account, f *found) {
 	holder := f.holder
 	if s.cfg.Layout == LayoutEntry {
 		holder = f.user
 	}
-	a.Policy = policy.Layers{s.cfg.DefaultPolicy}
 	if holder == nil {
+		a.Policy = f.site.Layers(a.Domain, "")
 		return
 	}
 	a.HasHolder = s.cfg.Layout == LayoutSubtree || hasClass(holder, classAccount)
-	a.Class = value(holder, "posternClass")
-	if v := values(holder, "posternPolicy"); len(v) > 0 {
-		a.Policy = append(a.Policy, policy.ParseJSON("account", string(v[0])))
+	a.Class = value(holder, attrClass)
+	a.Policy = f.site.Layers(a.Domain, a.Class)
+	if v := values(holder, attrPolicy); len(v) > 0 {
+		a.Policy = append(a.Policy, policy.ParseJSON(string(policy.LevelAccount), string(v[0])))
 	}
 	a.Attach(sealed(holder), s.ring)
 }

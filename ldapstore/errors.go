@@ -53,11 +53,11 @@ const (
 )
 
 // modifyError maps the answer to a Modify of the entry dn. With first, the Modify
-// was to add the account's first State.
+// was to add what has one value, such as the account's first State.
 func (s *Store) modifyError(dn string, first bool, err error) error {
 	switch {
 	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchAttribute, ldap.LDAPResultAttributeOrValueExists, ldap.LDAPResultNoSuchObject),
-		// Two first writes: the loser would make State have two values.
+		// Two first writes: the loser would make it have two values.
 		first && ldap.IsErrorWithCode(err, ldap.LDAPResultConstraintViolation):
 		return fmt.Errorf("%w: %w", account.ErrConflict, err)
 	default:

@@ -12,6 +12,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"postern/internal/account"
+	"postern/internal/policy"
 )
 
 // maxName is longer than any mail address (RFC 5321 section 4.5.3.1).
@@ -25,12 +26,14 @@ type found struct {
 	user      *ldap.Entry // nil: none
 	holder    *ldap.Entry // layout subtree; nil: none
 	ambiguous bool
-	filtered  bool // the status filter matches
+	filtered  bool         // the status filter matches
+	site      *policy.Site // the policies of domains and classes
 }
 
 // Find implements account.Store: one search below the base for the name, which is
 // escaped; with layout subtree one more for the holder, with a status filter
-// another. They go to one and the same server.
+// another. They go to one and the same server. Every few seconds a search for the
+// policies of domains and classes goes on beside them.
 func (s *Store) Find(ctx context.Context, name string) (*account.Account, error) {
 	if !plausible(name) {
 		return nil, account.ErrUnknown
@@ -39,15 +42,7 @@ func (s *Store) Find(ctx context.Context, name string) (*account.Account, error)
 		BaseDN: s.cfg.Base, Scope: ldap.ScopeWholeSubtree, SizeLimit: 2, EnforceSizeLimit: true,
 		Filter: s.filter.expand(name), Attributes: s.wanted,
 	}
-	var f found
-	err := s.read(ctx, func(c *conn) (err error) {
-		f, err = s.search(c, req)
-		return err
-	})
-	if err != nil {
-		return nil, s.missingBase(err)
-	}
-	return s.account(&f)
+	return s.found(ctx, req, s.read)
 }
 
 // Read implements account.Store: it asks the write server for a.DN, and believes
@@ -58,15 +53,9 @@ func (s *Store) Read(ctx context.Context, a *account.Account) (*account.Account,
 		BaseDN: a.DN, Scope: ldap.ScopeBaseObject, SizeLimit: 2, EnforceSizeLimit: true,
 		Filter: anything, Attributes: s.wanted,
 	}
-	var f found
-	err := s.readWriter(ctx, func(c *conn) (err error) {
-		f, err = s.search(c, req)
-		return absent(err)
+	fresh, err := s.found(ctx, req, func(ctx context.Context, op func(*conn) error) error {
+		return s.readWriter(ctx, func(c *conn) error { return absent(op(c)) })
 	})
-	if err != nil {
-		return nil, err
-	}
-	fresh, err := s.account(&f)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +63,26 @@ func (s *Store) Read(ctx context.Context, a *account.Account) (*account.Account,
 		return nil, fmt.Errorf("%s is another account now: %w", a.DN, account.ErrUnknown)
 	}
 	return fresh, nil
+}
+
+// found searches for one account, where and how ask does. What is known of policies
+// is looked up first: an account that exists must not answer otherwise than one that
+// does not while they cannot be read (ATTACKS 10).
+func (s *Store) found(ctx context.Context, req *ldap.SearchRequest, ask func(context.Context, func(*conn) error) error) (*account.Account, error) {
+	site, err := s.policies.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var f found
+	err = ask(ctx, func(c *conn) (err error) {
+		f, err = s.search(c, req)
+		return err
+	})
+	if err != nil {
+		return nil, s.missingBase(err)
+	}
+	f.site = site
+	return s.account(&f)
 }
 
 // plausible keeps out names that no entry can have, so that they cost no search.

@@ -28,6 +28,7 @@ type plan struct {
 	changed  bool          // membership
 	state    *account.Edit // the caller's edit of State
 	asserted []byte        // State that the caller wants to be still there
+	text     *text         // change of policy or class; nil: none
 
 	written []written
 }

@@ -26,15 +26,9 @@ func (s *Store) ReadServers() []string {
 // account.ErrUnknown, account.ErrAmbiguous, account.ErrDamaged,
 // account.ErrUnavailable.
 func (s *Store) At(ctx context.Context, uri string, id account.ID) (*account.Account, error) {
-	var f found
-	err := s.readAt(ctx, uri, func(c *conn) (err error) {
-		f, err = s.search(c, s.byKey(id, s.wanted))
-		return err
+	return s.found(ctx, s.byKey(id, s.wanted), func(ctx context.Context, op func(*conn) error) error {
+		return s.readAt(ctx, uri, op)
 	})
-	if err != nil {
-		return nil, s.missingBase(err)
-	}
-	return s.account(&f)
 }
 
 // byKey searches the user's entry with that key.

@@ -14,6 +14,10 @@
 // their own, posternHolderOf=KEY below Postern's base, and one more base search
 // reads it: for directories whose entries Postern cannot or should not change.
 //
+// Policies of domains and classes are entries of their own. They are read all at
+// once every few seconds and kept in memory (policy.go); an account gets those that
+// hold for it.
+//
 // # What is written
 //
 // Every change is one Modify on the write server (apply.go). Deleting the value
@@ -66,6 +70,8 @@ type Store struct {
 	reads  []*server
 	writer *server // also one of reads if the URI is the same
 	now    func() time.Time
+
+	policies policies // of domains and classes
 }
 
 var _ account.Store = (*Store)(nil)
@@ -87,6 +93,7 @@ func Open(cfg Config, ring *seal.Ring) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{cfg: cfg, ring: ring, now: time.Now}
+	s.policies.read, s.policies.now = s.readPolicies, func() time.Time { return s.now() }
 	if s.filter, err = parseTemplate(cfg.UserFilter); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -50,7 +51,7 @@ func (c *Config) problems() []error {
 	}
 	ps.join("policy", c.Policy.Validate())
 	if eff, err := (policy.Layers{{Origin: "default", Settings: c.Policy}}).Resolve(); err == nil {
-		ps.join("policy", eff.Check())
+		ps.join("policy", errors.Join(eff.Check()...))
 	}
 	ps.join("", c.Throttle.Validate())
 	store := c.storeConfig() // whose problems carry the directory's keys already

@@ -91,7 +91,7 @@ func validateServices(list *[]string) error {
 // Check names every contradiction between values, each with the level that it comes
 // from. Whoever changes a level must not leave any; a login goes on with them, as
 // none of them relaxes anything, and a session setting must not close mail.
-func (e *Effective) Check() error {
+func (e *Effective) Check() []error {
 	var errs []error
 	contradict := func(when bool, format string, keys ...string) {
 		if when {
@@ -103,7 +103,7 @@ func (e *Effective) Check() error {
 		"%s must exceed %s, or be 0", "trusted_device_days", "session_life")
 	contradict(e.TwoFactor == Mandatory && len(e.Methods) == 0, "%s while %s allows none", "twofactor", "methods")
 	contradict(e.ServiceAccount && !e.AppPasswords, "%s needs %s", "service_account", "app_passwords")
-	return errors.Join(errs...)
+	return errs
 }
 
 // explain fills in keys, each with its value and level.

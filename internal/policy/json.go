@@ -14,7 +14,7 @@ const maxJSON = 64 << 10
 // keys are errors, as are null and whatever follows the object: what somebody meant
 // to set must not silently be something else.
 func ParseJSON(origin string, value string) Layer {
-	l := Layer{Origin: origin}
+	l := Layer{Origin: origin, Text: value}
 	if l.Err = l.read(value); l.Err == nil {
 		l.Err = l.Validate()
 	}
@@ -70,11 +70,8 @@ func (s *Settings) readField(dec *json.Decoder) error {
 	return nil
 }
 
-// JSON is the text that ParseJSON reads; "" if nothing is set.
+// JSON is the text that ParseJSON reads.
 func (s *Settings) JSON() string {
 	text, _ := json.Marshal(s) // plain fields always encode
-	if string(text) == "{}" {
-		return ""
-	}
 	return string(text)
 }

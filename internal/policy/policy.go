@@ -56,7 +56,8 @@ type Settings struct {
 type Layer struct {
 	Origin string // "default", "domain example.test", "class students", "account"
 	Settings
-	Err error // the level exists but cannot be read: see Resolve
+	Err  error  // the level exists but cannot be read: see Resolve
+	Text string // as stored; "" if it is not
 }
 
 // Layers are ordered from the farthest (site default) to the nearest (account).
