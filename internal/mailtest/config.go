@@ -15,7 +15,8 @@ import (
 
 // Settings are keys of postern.toml by table: strings, bools, ints, []string and
 // dates. A nil value leaves the key out of the file; a key that is no bare word,
-// such as a domain, is quoted as TOML wants it: `"example.test"`.
+// such as a domain, is quoted as TOML wants it: `"example.test"`. The name of a
+// table inside another has dots: webhook.clients.roundcube.
 type Settings map[string]map[string]any
 
 // Config is a postern.toml with its secret files, and what others must know of
@@ -28,6 +29,8 @@ type Config struct {
 	// Socket is the policyserver's unix socket, Listen its TCP address, Key the API
 	// key for that, Nonce that of Dovecot's auth policy.
 	Socket, Listen, Key, Nonce string
+	// WebhookSocket and WebhookListen are the same of the webhook.
+	WebhookSocket, WebhookListen string
 }
 
 // URL is the address of /verify over TCP.

@@ -26,6 +26,8 @@ type Options struct {
 	Dovecot *DovecotOptions
 	// Postfix starts one which asks that Dovecot and delivers to it.
 	Postfix *PostfixOptions
+	// Webmail starts a webhook, nginx and Roundcube.
+	Webmail *WebmailOptions
 	// EndSessions configures [sessions]: what is revoked ends at the site's Dovecot.
 	EndSessions bool
 	// Binaries is a directory with Postern's programs. Empty: built from the source.
@@ -42,6 +44,7 @@ type Site struct {
 	Dovecot      *Dovecot // nil unless asked for
 	Postfix      *Postfix // nil unless asked for
 	Policyserver *Policyserver
+	Webmail      *Webmail // nil unless asked for
 
 	options Options
 	ports   ports
@@ -52,7 +55,8 @@ type Site struct {
 func Start(ctx context.Context, o Options) (*Site, error) {
 	s := &Site{options: o}
 	for _, step := range []func(context.Context) error{
-		s.startSlapd, s.prepareServers, s.configure, s.startPolicyserver, s.startDovecot, s.startPostfix,
+		s.startSlapd, s.prepareServers, s.prepareWebmail, s.configure, s.startPolicyserver, s.startWebhooks,
+		s.startDovecot, s.startPostfix, s.startWebmail,
 	} {
 		if err := step(ctx); err != nil {
 			s.Stop()
@@ -130,7 +134,12 @@ func (s *Site) configure(ctx context.Context) error {
 	if err := s.writeSecrets(); err != nil {
 		return err
 	}
-	if err := s.Write(s.Slapd, s.settings()); err != nil {
+	if s.Webmail != nil {
+		if err := s.configureWebmail(); err != nil {
+			return err
+		}
+	}
+	if err := s.Reconfigure(nil); err != nil {
 		return err
 	}
 	if s.options.With != nil || s.options.WithoutPolicyserver {
@@ -157,7 +166,7 @@ func (s *Site) settings() Settings {
 	if s.options.EndSessions {
 		all = s.sessionSettings()
 	}
-	return all.merge(s.socketUsers()).merge(s.options.Settings)
+	return all.merge(s.socketUsers()).merge(s.webhookSettings()).merge(s.options.Settings)
 }
 
 func (s *Site) socketUsers() Settings {
@@ -174,7 +183,10 @@ func (s *Site) socketUsers() Settings {
 // Reconfigure writes postern.toml anew, as the site began but for some settings.
 // Who should follow them must be restarted.
 func (s *Site) Reconfigure(changes Settings) error {
-	return s.Write(s.Slapd, s.settings().merge(changes))
+	if err := s.Write(s.Slapd, s.settings().merge(changes)); err != nil {
+		return err
+	}
+	return s.writeWebhooks(changes)
 }
 
 // startPolicyserver starts the daemon.
@@ -290,6 +302,9 @@ func (s *Site) Logs() string {
 	}
 	if s.Postfix != nil {
 		b.WriteString("postfix:\n" + s.Postfix.Log())
+	}
+	if s.Webmail != nil {
+		b.WriteString(s.Webmail.logs())
 	}
 	return b.String()
 }

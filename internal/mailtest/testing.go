@@ -18,7 +18,7 @@ func Long(t testing.TB) {
 // needs skips a test in short mode which asks for more than slapd and Postern.
 func (o Options) needs(t testing.TB) {
 	t.Helper()
-	if o.Dovecot != nil || o.Postfix != nil {
+	if o.Dovecot != nil || o.Postfix != nil || o.Webmail != nil {
 		Long(t)
 	}
 }
@@ -88,4 +88,29 @@ func New389(t testing.TB) *DS389 {
 	}
 	t.Cleanup(d.Stop)
 	return d
+}
+
+// NewRoundcube is StartRoundcube for a test, which it fails if Roundcube does not
+// start.
+func NewRoundcube(t testing.TB, o RoundcubeOptions) *Roundcube {
+	t.Helper()
+	Long(t)
+	r, err := StartRoundcube(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+// NewNginx is StartNginx for a test, which it fails if nginx does not start.
+func NewNginx(t testing.TB, o NginxOptions) *Nginx {
+	t.Helper()
+	Long(t)
+	n, err := StartNginx(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Stop)
+	return n
 }
