@@ -46,6 +46,9 @@ type Config struct {
 	PosternBase    string            // [postern_base] Postern's own subtree
 	StatusFilter   string            // [status_filter] matches disabled accounts; costs a second search, and sees only what the service account may search
 	Fields         map[string]string // table [login.fields]: Dovecot's field = attribute
+	// PasswordChanged [password_changed_attribute] tells when the main password was
+	// last changed; see passwordChanged. Empty: nobody asks.
+	PasswordChanged string
 
 	Timeout  time.Duration // [timeout] of one operation; default 2s
 	PoolSize int           // [pool_size] connections per server and pool; default 32
@@ -152,6 +155,9 @@ func (c *Config) validateTree() error {
 	}
 	errs = append(errs, validateAttribute("directory.id_attribute", c.IDAttribute),
 		validateAttribute("directory.login_attribute", c.LoginAttribute))
+	if c.PasswordChanged != "" {
+		errs = append(errs, validateAttribute("directory.password_changed_attribute", c.PasswordChanged))
+	}
 	for field, attribute := range c.Fields {
 		errs = append(errs, validateAttribute("login.fields."+field, attribute))
 	}
@@ -219,6 +225,9 @@ func (c *Config) attributes() (user, holder []string) {
 	}
 	for _, attribute := range c.Fields {
 		user = append(user, attribute)
+	}
+	if c.PasswordChanged != "" {
+		user = append(user, c.PasswordChanged)
 	}
 	if c.Layout == LayoutEntry {
 		user = append(user, holder...)

@@ -176,6 +176,7 @@ func (s *Store) account(f *found) (*account.Account, error) {
 		return nil, fmt.Errorf("%s: %w", f.user.DN, err)
 	}
 	s.setStatus(a, f, s.now())
+	a.PasswordChanged = passwordChanged(f.user, s.cfg.PasswordChanged)
 	s.setFields(a, f.user)
 	s.setRecords(a, f)
 	return a, nil

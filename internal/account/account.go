@@ -51,6 +51,9 @@ type Account struct {
 	// by Dovecot's field name.
 	Fields map[string]string
 	Policy policy.Layers
+	// PasswordChanged is when the main password was last changed: the last moment of
+	// the second, or of the day, that the directory names. Zero: it does not say.
+	PasswordChanged time.Time
 	// State is the zero State when there is none yet; see StateErr.
 	State State
 	// StateRecord is the record that State came from; nil when none is stored.

@@ -51,6 +51,7 @@ type Directory struct {
 	IDAttribute      string   `toml:"id_attribute" doc:"The account's key: never reused and not writable by users. entryUUID, objectGUID, nsUniqueId, ipaUniqueID."`
 	LoginAttribute   string   `toml:"login_attribute" doc:"The account's own mail address; its domain is the account's domain."`
 	StatusFilter     string   `toml:"status_filter" doc:"An additional filter that matches disabled accounts. nsAccountLock, shadowExpire, pwdAccountLockedTime and userAccountControl are always honoured."`
+	PasswordChanged  string   `toml:"password_changed_attribute" doc:"Tells when the main password was last changed: webmail sessions and trusted devices from before end. pwdChangedTime (OpenLDAP's ppolicy), pwdUpdateTime (389-ds), pwdLastSet (AD), krbLastPwdChange (FreeIPA), sambaPwdLastSet, shadowLastChange (which cannot tell two changes on one day apart). Empty: a change ends nothing."`
 	Layout           string   `toml:"layout" doc:"\"entry\": records in the user's entry; \"subtree\": in entries of Postern's own below postern_base (AD, read-only directories)."`
 	PosternBase      string   `toml:"postern_base" doc:"Postern's own subtree: key-check values, and the records with layout \"subtree\"."`
 	Timeout          Duration `toml:"timeout" doc:"For each operation."`
@@ -117,13 +118,14 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func Default() Config {
 	return Config{
 		Directory: Directory{
-			ReadURIs:       []string{"ldapi:///"},
-			UserFilter:     "(&(objectClass=inetOrgPerson)(mail=%u))",
-			IDAttribute:    "entryUUID",
-			LoginAttribute: "mail",
-			Layout:         "entry",
-			Timeout:        Duration(2 * time.Second),
-			PoolSize:       32,
+			ReadURIs:        []string{"ldapi:///"},
+			UserFilter:      "(&(objectClass=inetOrgPerson)(mail=%u))",
+			IDAttribute:     "entryUUID",
+			LoginAttribute:  "mail",
+			PasswordChanged: "pwdChangedTime",
+			Layout:          "entry",
+			Timeout:         Duration(2 * time.Second),
+			PoolSize:        32,
 		},
 		Keys: Keys{Directory: "/etc/postern/keys"},
 		Policyserver: Policyserver{

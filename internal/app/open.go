@@ -31,7 +31,7 @@ func (c *Config) storeConfig() ldapstore.Config {
 		ReadURIs: d.ReadURIs, WriteURI: write, StartTLS: d.StartTLS, CAFile: d.CAFile, Plaintext: d.AllowPlaintext,
 		BindDN: d.BindDN, SASLExternal: d.SASLExternal,
 		Base: d.Base, UserFilter: d.UserFilter, StatusFilter: d.StatusFilter,
-		IDAttribute: d.IDAttribute, LoginAttribute: d.LoginAttribute,
+		IDAttribute: d.IDAttribute, LoginAttribute: d.LoginAttribute, PasswordChanged: d.PasswordChanged,
 		Layout: d.Layout, PosternBase: d.PosternBase,
 		Timeout: time.Duration(d.Timeout), PoolSize: d.PoolSize,
 		Fields:        c.Login.Fields,
