@@ -21,8 +21,12 @@ type Action string
 const (
 	Login              Action = "login"
 	Lookup             Action = "lookup"
-	Policy             Action = "policy" // a refusal by the auth policy
-	Damage             Action = "damage" // stored data does not match what Postern wrote: an alarm
+	Policy             Action = "policy"          // a refusal by the auth policy
+	Damage             Action = "damage"          // stored data does not match what Postern wrote: an alarm
+	FirstFactor        Action = "first_factor"    // a right password at webmail; a second factor must follow
+	SecondFactor       Action = "second_factor"   // an answer that was not right, or could not be checked
+	FactorDisabled     Action = "factor_disabled" // by too many wrong tries: an alarm
+	DeviceTrusted      Action = "device_trusted"
 	AppPasswordCreated Action = "app_password_created"
 	AppPasswordRevoked Action = "app_password_revoked"
 	TOTPAdded          Action = "totp_added"

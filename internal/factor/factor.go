@@ -23,7 +23,7 @@ const (
 // Request is one question to a factor about one account.
 type Request struct {
 	Purpose Purpose
-	Account *account.Account // as the write server has it; nil with Passwordless before the account is known
+	Account *account.Account // as the write server has it; nil when Begin is asked with Passwordless
 	Policy  policy.Effective
 	Now     time.Time
 	Domain  string            // of the account, or that of the page with Passwordless: chooses the relying party
@@ -45,8 +45,6 @@ type Response struct {
 	Drift time.Duration
 	// Check, purpose Enrol: the new record, with its Body; not stored yet.
 	Record account.Record
-	// Check, purpose Passwordless: whose it is, by the user handle of State.Handle.
-	Handle []byte
 }
 
 // Proof is that a factor was presented rightly. It travels sealed to the exchange,
@@ -86,4 +84,11 @@ type Factor interface {
 	// Spend returns the record with the proof's mark used up at now. Pure, so that it
 	// can be done again on a fresh record after a conflict. Errors: ErrSpent.
 	Spend(r account.Record, p Proof, now time.Time) (account.Record, error)
+}
+
+// Discoverer is a factor whose answer names the account (WebAuthn's discoverable
+// credentials): SignIn finds it before it asks Check.
+type Discoverer interface {
+	// Handle is the user handle in an answer, unchecked. Errors: ErrForm.
+	Handle(input map[string]string) ([]byte, error)
 }

@@ -31,6 +31,7 @@ func (g *Gate) letIn(a *Attempt, d *Decision) {
 		return
 	}
 	d.CredID = proof
+	g.noteGrace(d.Account, d.Policy)
 	if id, ok := strings.CutPrefix(d.Credential, "app:"); ok {
 		use := account.Use{At: g.now(), Service: a.Service, From: a.Client, Agent: effect.Clean(a.Agent)}
 		g.touches.app(d.Account, id, use)

@@ -25,10 +25,17 @@ const purposeFingerprint = "fingerprint"
 // try is what the limits on guessing are told of an attempt.
 func (g *Gate) try(a *Attempt) *Try {
 	t := &Try{Name: strings.ToLower(a.User), Client: a.Client}
-	if sum, err := g.prover.MAC(account.RoleDoor, purposeFingerprint, t.Name, string(a.Password.Reveal())); err == nil {
-		t.Secret = binary.BigEndian.Uint32(sum)
-	}
+	t.Secret = g.fingerprintOf(t.Name, string(a.Password.Reveal()))
 	return t
+}
+
+// fingerprintOf is 32 bits by which the same wrong try is known again, 0 without a key.
+func (g *Gate) fingerprintOf(name, secret string) uint32 {
+	sum, err := g.prover.MAC(account.RoleDoor, purposeFingerprint, name, secret)
+	if err != nil {
+		return 0
+	}
+	return binary.BigEndian.Uint32(sum)
 }
 
 // fingerprint is the same for a try that only Dovecot saw.

@@ -145,7 +145,7 @@ func (g *Gate) noteMain(a *Ask, acct *account.Account) {
 
 // twoFactor reports whether the main password alone must not open mail.
 func (g *Gate) twoFactor(acct *account.Account, eff policy.Effective) bool {
-	return acct.TwoFactor() || eff.TwoFactor == policy.Mandatory
+	return needsFactor(acct, eff, g.now())
 }
 
 func refuse(r Reason) Permit { return Permit{Refuse: true, Reason: r} }

@@ -71,6 +71,31 @@ func (t *toucher) main(a *account.Account, use account.Use) {
 	}})
 }
 
+// grace notes that an account was first seen under a mandatory policy.
+func (t *toucher) grace(a *account.Account, at time.Time) {
+	t.note(touch{account: a, what: "grace", at: at, edits: func(fresh *account.Account) ([]account.Edit, error) {
+		if !fresh.State.GraceStart.IsZero() {
+			return nil, nil
+		}
+		state := fresh.State.Clone()
+		state.GraceStart = at
+		return fresh.StateEdit(state, at)
+	}})
+}
+
+// session notes that webmail still uses a session.
+func (t *toucher) session(a *account.Account, id string, use account.Use) {
+	t.note(touch{account: a, what: "session:" + id, at: use.At, edits: func(fresh *account.Account) ([]account.Edit, error) {
+		was, err := fresh.Record(account.KindSession, id)
+		if err != nil || !was.Live(use.At) || use.At.Sub(was.Used.At) < touchEvery {
+			return nil, err
+		}
+		now := was
+		now.Used = use
+		return []account.Edit{{Was: &was, Now: &now}}, nil
+	}})
+}
+
 // note queues a use unless it was queued within the hour. When the queue is full it
 // is dropped: the next login brings another.
 func (t *toucher) note(item touch) {

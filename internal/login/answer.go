@@ -1,0 +1,210 @@
+package login
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/factor"
+)
+
+// Prompt is what a page shows for a method: the factor's own data for the template,
+// and its state, sealed, which the form carries.
+type Prompt struct {
+	Data  []byte
+	State string
+}
+
+// factorState is a factor's state between two requests, bound to whom it was made for.
+type factorState struct {
+	Bind    []byte         `cbor:"1,keyasint"` // transaction or settings session
+	Method  string         `cbor:"2,keyasint"`
+	Purpose factor.Purpose `cbor:"3,keyasint"`
+	State   []byte         `cbor:"4,keyasint,omitempty"`
+}
+
+const stateLife = 10 * time.Minute
+
+// Prompt prepares the page of a method. Errors are those of Factor.Begin.
+func (s *SignIn) Prompt(ctx context.Context, v *Visit, method string) (Prompt, error) {
+	purpose := factor.Login
+	if v.Passwordless() {
+		purpose = factor.Passwordless
+	}
+	return s.prompt(ctx, &v.person, prompted{method, purpose, v.t.ID, v.browser})
+}
+
+type prompted struct {
+	method  string
+	purpose factor.Purpose
+	bind    []byte
+	browser Browser
+}
+
+func (s *SignIn) prompt(ctx context.Context, p *person, q prompted) (Prompt, error) {
+	f := s.factor(q.method)
+	if f == nil {
+		return Prompt{}, account.ErrNoRecord
+	}
+	r, err := f.Begin(ctx, factor.Request{Purpose: q.purpose, Account: p.Account, Policy: p.Policy, Now: s.now(),
+		Domain: domainOf(p.Account), Origin: q.browser.Origin})
+	if err != nil {
+		return Prompt{}, err
+	}
+	state, err := s.seal(purposeFactor, stateLife, factorState{Bind: q.bind, Method: q.method, Purpose: q.purpose, State: r.State})
+	return Prompt{Data: r.Prompt, State: state}, err
+}
+
+func domainOf(a *account.Account) string {
+	if a == nil {
+		return ""
+	}
+	return a.Domain
+}
+
+// factorState opens what prompt sealed for the same purpose. A form without it is
+// one whose factor needs none.
+func (s *SignIn) factorState(token string, q prompted) ([]byte, error) {
+	if token == "" {
+		return nil, nil
+	}
+	var st factorState
+	if err := s.open(purposeFactor, token, &st); err != nil {
+		return nil, err
+	}
+	if string(st.Bind) != string(q.bind) || st.Method != q.method || st.Purpose != q.purpose {
+		return nil, errors.New("state of another page")
+	}
+	return st.State, nil
+}
+
+// Reply is what the page of a login posted.
+type Reply struct {
+	Method string
+	State  string            // Prompt.State
+	Input  map[string]string // the form's fields
+	Trust  bool              // "trust this device"
+}
+
+// Answer checks the reply of a login's page. Granted carries where the browser goes,
+// with the one-time code; nothing is spent yet.
+func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
+	if v.Enrolling() {
+		return turnedDown(BadTransaction)
+	}
+	purpose := factor.Login
+	if v.Passwordless() {
+		purpose = factor.Passwordless
+	} else {
+		defer s.turn(v.Account.ID)()
+		var reason Reason
+		var err error
+		// Read again, in turn: those before may have been counted meanwhile.
+		if v.person, reason, err = s.read(ctx, v.Account); err != nil {
+			return Answer{Outcome: account.Unavailable, Reason: DirectoryDown}
+		} else if reason != "" {
+			return turnedDown(reason)
+		}
+		if s.changed(v.Account, &v.t) {
+			return turnedDown(AccountChanged)
+		}
+	}
+	state, err := s.factorState(r.State, prompted{r.Method, purpose, v.t.ID, v.browser})
+	if err != nil {
+		return turnedDown(TransactionOver) //nolint:nilerr // begun too long ago, or forged
+	}
+	t := &try{person: v.person, purpose: purpose, method: r.Method, state: state, input: r.Input,
+		browser: v.browser, event: effect.Event{Session: v.t.logID()}}
+	if v.Passwordless() {
+		return s.passwordless(ctx, v, t)
+	}
+	a := s.prove(ctx, t)
+	if a.Outcome != account.Granted {
+		return a
+	}
+	return s.answered(v, code{Proof: t.response.Proof, Epoch: v.t.Epoch}, r.Trust)
+}
+
+// answered makes the code and, if asked and allowed, the cookie of a trusted device.
+func (s *SignIn) answered(v *Visit, c code, trust bool) Answer {
+	a := Answer{Outcome: account.Granted}
+	c.Transaction = v.t.hash()
+	if days := v.Policy.TrustedDeviceDays; trust && days > 0 && c.Device == "" {
+		cookie, id, err := s.deviceCookie(v.Account, days, c.Epoch)
+		if err != nil {
+			return Answer{Outcome: account.Unavailable, Reason: FactorDown}
+		}
+		a.Device, c.Trust = cookie, id
+	}
+	token, err := s.seal(purposeCode, codeLife, c)
+	if err != nil {
+		return Answer{Outcome: account.Unavailable, Reason: FactorDown}
+	}
+	a.Redirect = v.t.back("code", token)
+	return a
+}
+
+// Postpone leaves enrolment for another day, while the grace lasts.
+func (s *SignIn) Postpone(v *Visit) Answer {
+	if !v.Enrolling() || !v.t.Postpone || needsFactor(v.Account, v.Policy, s.now()) {
+		return turnedDown(BadTransaction)
+	}
+	return s.answered(v, code{Postponed: true, Epoch: v.t.Epoch}, false)
+}
+
+// passwordless answers for the account that the passkey names. A stranger learns
+// nothing from it: whatever is wrong with account or key, the answer is one (ATTACKS 10).
+func (s *SignIn) passwordless(ctx context.Context, v *Visit, t *try) Answer {
+	p, err := s.named(ctx, t)
+	if err != nil {
+		return Answer{Outcome: account.Unavailable, Reason: DirectoryDown}
+	}
+	if p.Account == nil {
+		a := turnedDown(WrongCode)
+		s.recordTry(t, a)
+		return a
+	}
+	t.person, t.domain = p, p.Account.Domain
+	defer s.turn(p.Account.ID)()
+	a := s.prove(ctx, t)
+	switch {
+	case a.Outcome == account.Unavailable:
+		return a
+	case a.Outcome != account.Granted:
+		return turnedDown(WrongCode) // the audit log has the reason
+	}
+	v.person = t.person
+	return s.answered(v, code{Proof: t.response.Proof, Epoch: p.Account.Epoch(),
+		Account: p.Account.ID, DN: p.Account.DN, User: p.Account.Name}, false)
+}
+
+// named finds the account whose user handle the passkey gave. The zero person means
+// that there is none, or that it may not sign in this way.
+func (s *SignIn) named(ctx context.Context, t *try) (person, error) {
+	d, ok := s.factor(t.method).(factor.Discoverer)
+	if !ok || s.handles == nil {
+		return person{}, nil
+	}
+	handle, err := d.Handle(t.input)
+	if err != nil {
+		return person{}, nil //nolint:nilerr // a malformed answer names nobody
+	}
+	found, err := s.handles.ByHandle(ctx, handle)
+	if errors.Is(err, account.ErrUnavailable) {
+		return person{}, err
+	}
+	if err != nil {
+		return person{}, nil //nolint:nilerr // names nobody
+	}
+	p, reason, err := s.read(ctx, found)
+	if err != nil {
+		return person{}, err
+	}
+	if reason != "" || !p.Account.State.Enrolled || !p.Policy.Passwordless || !bytes.Equal(p.Account.State.Handle, handle) {
+		return person{}, nil
+	}
+	return p, nil
+}

@@ -1,0 +1,149 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/factor"
+)
+
+// Enrolee is who adds a factor: the owner on the settings pages, freshly confirmed, or
+// a visitor whom webmail sent to enrol.
+type Enrolee struct {
+	person
+	browser Browser
+	bind    []byte
+	user    string
+	actor   string
+	event   effect.Event
+	// keep is the webmail session that goes on with what it proved; "" for none.
+	keep string
+	// token is the administrator's, which a visitor after a reset must give.
+	token string
+}
+
+// Enrolee is the visitor as one who adds a first factor, with the administrator's
+// token where one is needed; nil if that is not what the login waits for.
+func (v *Visit) Enrolee(token string) *Enrolee {
+	if !v.Enrolling() {
+		return nil
+	}
+	return &Enrolee{person: v.person, browser: v.browser, bind: v.t.ID, user: v.t.User,
+		actor: "owner, by " + v.t.Client, event: effect.Event{Session: v.t.logID()}, token: token}
+}
+
+// Enrolee is the owner as one who adds a factor; nil unless freshly confirmed.
+func (o *Owner) Enrolee(now time.Time) *Enrolee {
+	if !o.Confirmed(now) {
+		return nil
+	}
+	return &Enrolee{person: o.person, browser: o.browser, bind: o.s.ID, user: o.User(),
+		actor: o.Actor(), event: effect.Event{Session: o.record.ID}, keep: o.record.ID}
+}
+
+// EnrolMethods are the methods that the account's policy lets its owner add.
+func (s *SignIn) EnrolMethods(e *Enrolee) []string {
+	var names []string
+	for _, f := range s.factors {
+		if f.Kind().IsFactor() && e.allows(f) {
+			names = append(names, f.Name())
+		}
+	}
+	return names
+}
+
+// EnrolPrompt prepares the page on which a factor is added.
+func (s *SignIn) EnrolPrompt(ctx context.Context, e *Enrolee, method string) (Prompt, error) {
+	return s.prompt(ctx, &e.person, prompted{method, factor.Enrol, e.bind, e.browser})
+}
+
+// enrolment is a factor that was proved and is not stored yet: its owner is looking
+// at the backup codes.
+type enrolment struct {
+	Bind   []byte         `cbor:"1,keyasint"`
+	Kind   account.Kind   `cbor:"2,keyasint"`
+	Record account.Record `cbor:"3,keyasint"`
+	ID     string         `cbor:"4,keyasint"`
+	Backup []byte         `cbor:"5,keyasint,omitempty"` // body of the codes' record
+	Codes  []string       `cbor:"6,keyasint,omitempty"`
+}
+
+// Enrolment is what CheckEnrol found right: the codes to be shown, if any, and the
+// token with which FinishEnrol stores it all.
+type Enrolment struct {
+	Token string
+	Codes []string
+	Kind  account.Kind
+}
+
+// CheckEnrol checks the first answer of a new factor. Nothing is stored before
+// FinishEnrol. Backup codes come along where the account has none and may have them.
+func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name string) (Enrolment, Answer) {
+	state, err := s.factorState(r.State, prompted{r.Method, factor.Enrol, e.bind, e.browser})
+	f := s.factor(r.Method)
+	if err != nil || f == nil || state == nil {
+		return Enrolment{}, turnedDown(TransactionOver)
+	}
+	if !f.Kind().IsFactor() || !e.allows(f) {
+		return Enrolment{}, turnedDown(FactorForbidden)
+	}
+	t := &try{person: e.person, purpose: factor.Enrol, method: r.Method, state: state, input: r.Input,
+		browser: e.browser, event: e.event}
+	if a := s.prove(ctx, t); a.Outcome != account.Granted {
+		return Enrolment{}, a
+	}
+	record := t.response.Record
+	record.Kind, record.Name = f.Kind(), name
+	en := enrolment{Bind: e.bind, Kind: record.Kind, ID: record.ID, Record: record}
+	if e.Policy.BackupCodes && len(e.Account.Values(account.KindBackup)) == 0 {
+		if en.Codes, en.Backup, err = s.newBackup(ctx); err != nil {
+			return Enrolment{}, Answer{Outcome: account.Unavailable, Reason: FactorDown}
+		}
+	}
+	token, err := s.seal(purposeEnrolled, stateLife, en)
+	if err != nil {
+		return Enrolment{}, Answer{Outcome: account.Unavailable, Reason: FactorDown}
+	}
+	return Enrolment{Token: token, Codes: en.Codes, Kind: en.Kind}, Answer{Outcome: account.Granted}
+}
+
+// FinishEnrol stores what CheckEnrol found right: factor, backup codes and the State
+// that says that two-step login is on, in one Modify. A token that was used already
+// is no error: the page was sent twice. Errors are those of Changes.Enrol.
+func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (first bool, err error) {
+	var en enrolment
+	if s.open(purposeEnrolled, token, &en) != nil || string(en.Bind) != string(e.bind) {
+		return false, errStale
+	}
+	en.Record.Kind, en.Record.ID = en.Kind, en.ID
+	if e.Account.State.Has(en.Kind, en.ID) {
+		return false, nil
+	}
+	return s.changes.Enrol(ctx, e.actor, e.Account, NewFactor{
+		Record: en.Record, Backup: en.Backup, Token: e.token, Epoch: e.Account.Epoch(), KeepSession: e.keep,
+	})
+}
+
+// errStale: the page was open for too long, or is somebody else's.
+var errStale = errors.New("begun too long ago")
+
+// Stale reports whether an error of FinishEnrol means: begin again.
+func Stale(err error) bool { return errors.Is(err, errStale) }
+
+// Enrolled ends the visit of somebody who has just enrolled: on to webmail.
+func (s *SignIn) Enrolled(ctx context.Context, v *Visit) Answer {
+	p, reason, err := s.read(ctx, v.t.ref())
+	switch {
+	case err != nil:
+		return Answer{Outcome: account.Unavailable, Reason: DirectoryDown}
+	case reason != "":
+		return turnedDown(reason)
+	case !v.Enrolling() || !p.Account.State.Enrolled:
+		return turnedDown(BadTransaction)
+	}
+	v.person = p
+	return s.answered(v, code{Enrolled: true, Epoch: p.Account.Epoch()}, false)
+}

@@ -1,0 +1,243 @@
+package login
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"postern/internal/account"
+	"postern/internal/effect"
+	"postern/internal/factor"
+	"postern/internal/session"
+)
+
+// exchangeTries bounds how often an exchange is tried while others are faster.
+const exchangeTries = 12
+
+var errDenied = errors.New("denied")
+
+// Exchange turns the code that the browser brought back, together with the
+// transaction that webmail kept, into a session. One Modify spends the factor, adds
+// the session and, if asked, trusts the device. Done again it gives the same session.
+func (s *SignIn) Exchange(ctx context.Context, client, transactionToken, codeToken string) Result {
+	var t transaction
+	var c code
+	if s.open(purposeTransaction, transactionToken, &t) != nil || t.Client != client {
+		return s.deny(nil, nil, BadTransaction)
+	}
+	if s.open(purposeCode, codeToken, &c) != nil || !bytes.Equal(c.Transaction, t.hash()) {
+		return s.deny(&t, nil, BadCode)
+	}
+	if t.Stage == stagePasswordless {
+		t.Account, t.DN, t.User = c.Account, c.DN, c.User
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.gate.settings.Deadline)
+	defer cancel()
+	for try := range exchangeTries {
+		p, reason, err := s.read(ctx, t.ref())
+		if err != nil {
+			break
+		}
+		if reason != "" {
+			return s.deny(&t, p.Account, reason)
+		}
+		r := s.exchangeOnce(ctx, &t, &c, p)
+		if r.Outcome != account.Unavailable || r.Reason != Busy {
+			return r
+		}
+		if !pause(ctx, try) {
+			break
+		}
+	}
+	s.event(effect.Login, &t, nil, effect.Event{Outcome: account.Unavailable.String(), Reason: string(DirectoryDown)})
+	return ended(account.Unavailable, DirectoryDown)
+}
+
+// exchangeOnce is unavailable with reason Busy when somebody was faster.
+func (s *SignIn) exchangeOnce(ctx context.Context, t *transaction, c *code, p person) Result {
+	if live, err := s.again(t, p); !errors.Is(err, account.ErrNoRecord) {
+		if err != nil {
+			return s.deny(t, p.Account, SpentCode)
+		}
+		return Result{Outcome: account.Granted, Live: live}
+	}
+	edits, body, reason := s.redeem(t, c, p)
+	if reason != "" {
+		return s.deny(t, p.Account, reason)
+	}
+	live, err := s.begin(ctx, t, p, body, edits)
+	switch {
+	case err == nil:
+		s.noteTrusted(t, p, c)
+		return s.in(t, p, live, body.Via)
+	case errors.Is(err, account.ErrConflict):
+		return ended(account.Unavailable, Busy)
+	}
+	return ended(account.Unavailable, DirectoryDown)
+}
+
+// again is the session that an earlier exchange of the same transaction began. Errors:
+// account.ErrNoRecord if there was none; errDenied if it is over.
+func (s *SignIn) again(t *transaction, p person) (*Live, error) {
+	r, err := p.Account.Record(account.KindSession, t.sessionID())
+	if err != nil {
+		return nil, err
+	}
+	body, err := session.Decode(r.Body)
+	if err != nil || !s.alive(p, &r, body) {
+		return nil, errDenied
+	}
+	return s.live(t.User, p, &r, body)
+}
+
+// redeem checks what the code proves against the account as it is now, and returns
+// the edits that spend it.
+func (s *SignIn) redeem(t *transaction, c *code, p person) ([]account.Edit, session.Session, Reason) {
+	body := session.Session{Strong: true}
+	if p.Account.Epoch() != c.Epoch {
+		return nil, body, AccountChanged
+	}
+	switch {
+	case c.Postponed:
+		body.Strong, body.Via = false, "main"
+		if t.Stage != stageEnrol || needsFactor(p.Account, p.Policy, s.now()) {
+			return nil, body, AccountChanged
+		}
+		return nil, body, ""
+	case c.Enrolled:
+		body.Via = credentialOf(c.Proof)
+		if t.Stage != stageEnrol || !p.Account.State.Enrolled {
+			return nil, body, AccountChanged
+		}
+		return s.trust(t, c, p, nil), body, ""
+	case !p.Account.State.Enrolled || t.Stage == stageEnrol:
+		return nil, body, AccountChanged
+	case c.Device != "":
+		body.Via = "device:" + c.Device
+		edits, reason := s.useDevice(t, c, p)
+		return edits, body, reason
+	}
+	body.Via = credentialOf(c.Proof)
+	edits, reason := s.spend(c, p)
+	return s.trust(t, c, p, edits), body, reason
+}
+
+func credentialOf(p factor.Proof) string { return kindNames[p.Kind] + ":" + p.ID }
+
+// kindNames are how credentials stand in events.
+var kindNames = map[account.Kind]string{
+	account.KindTOTP: "totp", account.KindPasskey: "passkey", account.KindBackup: "backup",
+	account.KindPlugin: "plugin", account.KindDevice: "device", account.KindSession: "session", account.KindApp: "app",
+}
+
+// spend marks the proof as used, and forgets the wrong tries before it.
+func (s *SignIn) spend(c *code, p person) ([]account.Edit, Reason) {
+	edits, reason := s.spendProof(c.Proof, p)
+	if reason != "" || p.Account.State.Failures[c.Proof.Kind] == 0 {
+		return edits, reason
+	}
+	state := p.Account.State.Clone()
+	delete(state.Failures, c.Proof.Kind)
+	delete(state.FailedAt, c.Proof.Kind)
+	more, err := p.Account.StateEdit(state, s.now())
+	if err != nil {
+		return nil, Damaged
+	}
+	return append(edits, more...), ""
+}
+
+func (s *SignIn) spendProof(proof factor.Proof, p person) ([]account.Edit, Reason) {
+	f := s.factorOf(proof.Kind)
+	if f == nil || !p.allows(f) {
+		return nil, FactorForbidden
+	}
+	if a := blocked(p.Account, proof.Kind, time.Time{}); a.Reason == FactorDisabled {
+		return nil, FactorDisabled
+	}
+	was, err := p.Account.Record(proof.Kind, proof.ID)
+	if errors.Is(err, account.ErrNoRecord) {
+		return nil, FactorMissing
+	}
+	if err != nil || !was.Live(s.now()) {
+		return nil, Damaged
+	}
+	now, err := f.Spend(was, proof, s.now())
+	if err != nil {
+		return nil, answerOf(err).Reason
+	}
+	return []account.Edit{{Was: &was, Now: &now}}, ""
+}
+
+func (s *SignIn) factorOf(k account.Kind) factor.Factor {
+	for _, f := range s.factors {
+		if f.Kind() == k {
+			return f
+		}
+	}
+	return nil
+}
+
+// begin adds the session together with the other edits. Errors are those of
+// Store.Apply.
+func (s *SignIn) begin(ctx context.Context, t *transaction, p person, body session.Session, edits []account.Edit) (*Live, error) {
+	now := s.now()
+	body.Epoch, body.Client = p.Account.Epoch(), t.Client
+	encoded, err := account.Encode(body)
+	if err != nil {
+		return nil, err
+	}
+	r := account.Record{
+		Kind: account.KindSession, ID: t.sessionID(), Created: now, Expires: now.Add(p.Policy.SessionLife),
+		Used: account.Use{At: now, Service: Webmail, From: t.Addr, Agent: t.Agent}, Body: encoded,
+	}
+	edits = append(edits, account.Edit{Now: &r})
+	edits = append(edits, p.Account.Overdue(now)...)
+	if err := s.gate.store.Apply(ctx, p.Account, edits...); err != nil {
+		return nil, err
+	}
+	return s.live(t.User, p, &r, body)
+}
+
+// live makes the ticket and the grant of a session.
+func (s *SignIn) live(user string, p person, r *account.Record, body session.Session) (*Live, error) {
+	ticket, expires, err := s.ticket(p, r)
+	if err != nil {
+		return nil, err
+	}
+	g, err := s.tokens.Issue(account.RoleFactor, purposeGrant, r.Expires, grant{Account: p.Account.ID, DN: p.Account.DN,
+		Name: p.Account.Name, User: user, Session: r.ID, Client: body.Client})
+	return &Live{User: user, Account: p.Account.Name, Ticket: ticket, Grant: g, Expires: expires}, err
+}
+
+func (s *SignIn) ticket(p person, r *account.Record) (account.Secret, time.Time, error) {
+	expires := s.now().Add(s.settings.TicketLife).Truncate(time.Second)
+	if r.Expires.Before(expires) {
+		expires = r.Expires
+	}
+	t := session.Ticket{Session: r.ID, Epoch: p.Account.Epoch(), Expires: expires, Services: s.settings.Services}
+	text, err := t.Issue(s.signer, p.Account.ID)
+	return text, expires, err
+}
+
+// alive reports whether a session goes on: not ended, not expired, not idle for too
+// long, and begun since whatever voids sessions last.
+func (s *SignIn) alive(p person, r *account.Record, body session.Session) bool {
+	now := s.now()
+	idle := now.Sub(r.Used.At)
+	return r.Live(now) && idle < p.Policy.SessionIdle && now.Sub(r.Created) < p.Policy.SessionLife &&
+		!p.Account.Void(r, body.Epoch) && (body.Strong || !needsFactor(p.Account, p.Policy, now))
+}
+
+// pause waits a random while, longer with every try; false means that ctx ended.
+func pause(ctx context.Context, try int) bool {
+	timer := time.NewTimer(rand.N(10 * time.Millisecond * time.Duration(try+1))) //nolint:gosec // not a secret
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
