@@ -7,11 +7,7 @@
 // session is not there any more: whoever ends the session ends the ticket.
 package session
 
-import (
-	"time"
-
-	"postern/internal/account"
-)
+import "postern/internal/account"
 
 // Session is the body of a session's record. The record's header says when it began
 // and expires, who uses it from where (Used), and its Name which client it is of.
@@ -26,7 +22,7 @@ type Session struct {
 
 // KeepEnded is how long an ended session stays as a tombstone: longer than a
 // transaction lives, so that a repeated exchange cannot begin it anew.
-const KeepEnded = 15 * time.Minute
+const KeepEnded = account.KeepEndedSession
 
 // Decode reads the body of a session's record. Errors wrap account.ErrDamaged.
 func Decode(body []byte) (Session, error) {
