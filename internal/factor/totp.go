@@ -20,7 +20,7 @@ import (
 
 // Errors of a second factor's check.
 var (
-	// ErrForm: what was typed cannot be a code; the text says what a code looks like.
+	// ErrForm: what was typed cannot be a code; FormError says why.
 	ErrForm = errors.New("not a code")
 	// ErrWrong: the code is not right now.
 	ErrWrong = errors.New("wrong code")
@@ -177,7 +177,7 @@ func (t *TOTP) codeAt(step int64) (string, error) {
 // farther off: the device's clock is about that far ahead (or behind, if negative).
 func (t *TOTP) Verify(code string, now time.Time, tolerance int) (step int64, drift time.Duration, err error) {
 	code = compact(code)
-	if err := t.checkForm(code); err != nil {
+	if err := numberForm(code, []int{t.Digits}); err != nil {
 		return 0, 0, err
 	}
 	reach := int64(min(max(tolerance, 0), maxTolerance))
@@ -187,19 +187,6 @@ func (t *TOTP) Verify(code string, now time.Time, tolerance int) (step int64, dr
 		return 0, 0, err
 	}
 	return t.verdict(fitting, current, reach)
-}
-
-// checkForm tells a typing error from a wrong code; it costs no attempt.
-func (t *TOTP) checkForm(code string) error {
-	switch {
-	case strings.Trim(code, "0123456789") != "":
-		return fmt.Errorf("%w: the code must be %d numbers", ErrForm, t.Digits)
-	case len(code) < t.Digits:
-		return fmt.Errorf("%w: the code has %d numbers, not %d: it is too short", ErrForm, t.Digits, len(code))
-	case len(code) > t.Digits:
-		return fmt.Errorf("%w: the code has %d numbers, not %d: it is too long", ErrForm, t.Digits, len(code))
-	}
-	return nil
 }
 
 // fitting returns the steps whose code this is. It always computes all of them,
