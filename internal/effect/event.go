@@ -32,9 +32,20 @@ const (
 	TOTPAdded          Action = "totp_added"
 	TOTPRemoved        Action = "totp_removed"
 	TOTPCodeShown      Action = "totp_code_shown"
+	PasskeyAdded       Action = "passkey_added"
+	PasskeyRemoved     Action = "passkey_removed"
+	PluginAdded        Action = "plugin_factor_added"
+	PluginRemoved      Action = "plugin_factor_removed"
+	BackupCodesMade    Action = "backup_codes_made"
+	Renamed            Action = "renamed"
+	DeviceRemoved      Action = "device_removed"
+	WebSessionEnded    Action = "web_session_ended"     // one, from elsewhere
+	LoggedOut          Action = "logged_out"            // by webmail, of its own session
+	LoggedOutAll       Action = "logged_out_everywhere" // of webmail, trusted devices among it
 	TwoFactorOn        Action = "two_factor_on"
 	TwoFactorOff       Action = "two_factor_off"
 	Reset              Action = "reset"
+	EnrolTokenMade     Action = "enrol_token_made"
 	RevokedAll         Action = "revoked_all"
 )
 
@@ -48,7 +59,7 @@ type Event struct {
 	User       string          `json:"user,omitempty"`    // canonical, or as typed when no entry was found
 	Account    account.ID      `json:"account,omitempty"` // key of the entry
 	Domain     string          `json:"domain,omitempty"`
-	Credential string          `json:"credential,omitempty"` // main, app:ID, totp:ID
+	Credential string          `json:"credential,omitempty"` // main, or account.Credential: app:ID, totp:ID
 	Service    account.Service `json:"service,omitempty"`
 	Client     netip.Addr      `json:"client,omitzero"`
 	Peer       netip.Addr      `json:"peer,omitzero"`

@@ -30,7 +30,7 @@ type Ending struct {
 	Account account.ID `json:"account"`
 	// Names are those that the account's owner may have logged in by.
 	Names []string `json:"names"`
-	// Credential is what was ended, "app:ID"; empty: everything.
+	// Credential is what was ended, "app:ID" or "session:ID"; empty: everything.
 	Credential string `json:"credential,omitempty"`
 	// Epoch is the account's after the change: how a read server shows that it
 	// has it, if there is no Credential to look at. 0: there is nothing to wait for.
@@ -84,13 +84,17 @@ func (e *Ending) Note(host string, s Stage) {
 
 // endings says which changes end sessions, and whether those of the event's
 // credential only. Whoever switches 2FA on ends all: which of the live sessions
-// began with the main password is not known of those from before.
+// began with the main password is not known of those from before. LoggedOut is not
+// among them: webmail closes what it opened, and on Dovecot 2.3 a kick would reach
+// the telephones too.
 var endings = map[Action]bool{
 	TwoFactorOn:        false,
 	TwoFactorOff:       false,
 	Reset:              false,
 	RevokedAll:         false,
+	LoggedOutAll:       false,
 	AppPasswordRevoked: true,
+	WebSessionEnded:    true,
 }
 
 // EndingOf is what an event ends, if anything.

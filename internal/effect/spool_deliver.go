@@ -180,9 +180,11 @@ func shows(a *account.Account, err error, e *Ending) bool {
 	case err != nil:
 		return false
 	}
-	if id, ok := strings.CutPrefix(e.Credential, "app:"); ok {
-		r, err := a.Record(account.KindApp, id)
-		return err != nil || !r.Ended.IsZero() // gone, or unusable
+	for _, k := range []account.Kind{account.KindApp, account.KindSession} {
+		if id, ok := strings.CutPrefix(e.Credential, account.Credential(k, "")); ok {
+			r, err := a.Record(k, id)
+			return err != nil || !r.Ended.IsZero() // gone, or unusable
+		}
 	}
 	unreadable := a.StateRecord == nil && a.TwoFactor()
 	return unreadable || a.State.Epoch >= e.Epoch

@@ -299,13 +299,15 @@ func TestSpoolCannotBeWritten(t *testing.T) {
 }
 
 func TestEndingOf(t *testing.T) {
-	for _, a := range []effect.Action{effect.TwoFactorOn, effect.TwoFactorOff, effect.Reset, effect.RevokedAll, effect.AppPasswordRevoked,
-		effect.TOTPAdded, effect.TOTPRemoved, effect.AppPasswordCreated, effect.Login, effect.Damage} {
+	whole := []effect.Action{effect.TwoFactorOn, effect.TwoFactorOff, effect.Reset, effect.RevokedAll, effect.LoggedOutAll}
+	single := []effect.Action{effect.AppPasswordRevoked, effect.WebSessionEnded}
+	for _, a := range append(slices.Concat(whole, single), effect.LoggedOut, effect.DeviceRemoved, effect.Renamed, effect.BackupCodesMade,
+		effect.EnrolTokenMade, effect.TOTPAdded, effect.TOTPRemoved, effect.AppPasswordCreated, effect.Login, effect.Damage) {
 		e := effect.Event{Action: a, Outcome: "done", Account: "x", User: "alice", Credential: "app:1", Epoch: 7, Time: began}
 		end, ends := effect.EndingOf(e)
 		got := fmt.Sprint(ends, end.Credential, end.Epoch)
-		want := map[bool]string{true: "true7", false: "false0"}[slices.Index([]effect.Action{effect.TwoFactorOn, effect.TwoFactorOff, effect.Reset, effect.RevokedAll}, a) >= 0]
-		if a == effect.AppPasswordRevoked {
+		want := map[bool]string{true: "true7", false: "false0"}[slices.Contains(whole, a)]
+		if slices.Contains(single, a) {
 			want = "trueapp:10"
 		}
 		if strings.ReplaceAll(got, " ", "") != want {
@@ -365,4 +367,44 @@ func TestDeliveryFromReadOnlySpool(t *testing.T) {
 	b.restart() // what was kept in memory has been saved by now
 	b.pass(time.Minute)
 	b.want(h, 2)
+}
+
+// sessionAt is a read server that knows one session, live or ended.
+type sessionAt struct{ ended bool }
+
+func (s *sessionAt) ReadServers() []string { return []string{"ldap"} }
+
+func (s *sessionAt) At(_ context.Context, _ string, id account.ID) (*account.Account, error) {
+	a := &account.Account{ID: id}
+	a.Attach(map[account.Kind][]account.Value{account.KindState: {{ID: "state"}}, account.KindSession: {{ID: "s1"}}}, s)
+	return a, nil
+}
+
+func (s *sessionAt) Open(_ account.ID, k account.Kind, _ []byte) (account.Record, error) {
+	r := account.Record{Kind: k, ID: "s1"}
+	if k == account.KindState {
+		body, err := account.Encode(account.State{Members: []account.Member{{Kind: account.KindSession, ID: "s1", Ended: s.ended}}})
+		r.Body = body
+		return r, err
+	}
+	if s.ended {
+		r.Ended = began
+	}
+	return r, nil
+}
+
+// The last kick of a webmail session waits for the read server that shows its end.
+func TestAttack40_DeliveryOfASession(t *testing.T) {
+	h := &host{name: "a"}
+	server := &sessionAt{}
+	b := newBench(t, nil, h)
+	b.Directory = server
+	b.put("alice", func(e *effect.Ending) { e.Action, e.Credential, e.Epoch = effect.WebSessionEnded, "session:s1", 0 })
+	b.pass(0)
+	b.pass(2 * time.Minute)
+	b.want(h, 1)
+	server.ended = true
+	b.pass(4 * time.Minute)
+	b.pass(5 * time.Minute)
+	b.want(h, 3)
 }
