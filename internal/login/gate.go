@@ -15,6 +15,7 @@ import (
 	"postern/internal/effect"
 	"postern/internal/factor"
 	"postern/internal/policy"
+	"postern/internal/session"
 )
 
 // Prover makes and checks keyed proofs; package seal's Ring is one.
@@ -35,6 +36,7 @@ type Gate struct {
 	binds    bindSlots
 	touches  *toucher
 	throttle Throttle
+	tickets  session.Verifier
 	down     atomic.Int64 // Unix nanoseconds of the directory's last failure, 0 since it answered
 
 	// What the auth policy's questions need to know of each other and of /verify,
@@ -49,12 +51,13 @@ type Gate struct {
 }
 
 // Parts are what a Gate stands on. Now is time.Now outside tests; without a
-// Throttle nothing is throttled.
+// Throttle nothing is throttled, without Tickets none can be checked.
 type Parts struct {
 	Store    account.Store
 	Prover   Prover
 	Recorder effect.Recorder
 	Throttle Throttle
+	Tickets  session.Verifier
 	Now      func() time.Time
 }
 
@@ -64,7 +67,7 @@ func New(p Parts, settings Settings) *Gate {
 		p.Throttle = unlimited{}
 	}
 	return &Gate{
-		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, now: p.Now, settings: settings,
+		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, tickets: p.Tickets, now: p.Now, settings: settings,
 		binds: newBindSlots(max(1, settings.MaxBinds)), touches: newToucher(p.Store),
 		flows: newFlows(memoryLimit), verdicts: newVerdicts(memoryLimit), refused: newMemory(memoryLimit),
 		passedOn: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
@@ -135,6 +138,9 @@ func (g *Gate) mail(ctx context.Context, a *Attempt, t *Try) Decision {
 		return throttled(advice)
 	}
 	p := factor.Classify(a.Password)
+	if p.Shape == factor.Ticket && g.noTicketKey() {
+		return unavailable(NoTicketKey)
+	}
 	acct, err := g.find(ctx, a.User)
 	if err != nil {
 		d := g.notFound(err)
@@ -168,7 +174,7 @@ func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p f
 	case p.Shape == factor.App:
 		d = g.appPassword(a, acct, p, eff)
 	case p.Shape == factor.Ticket:
-		d = denied(BadTicket)
+		d = g.ticket(ctx, a, acct, eff)
 	case p.Shape == factor.NearMiss, factor.LooksLikeOwn(a.Password, acct.HasApp):
 		d = denied(NearMiss)
 	default:

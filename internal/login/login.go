@@ -55,8 +55,11 @@ const (
 	WrongNetwork          Reason = "wrong_network"
 	AppPasswordsForbidden Reason = "app_passwords_forbidden" // by policy
 
-	// Denied: about a ticket.
-	BadTicket Reason = "bad_ticket"
+	// Denied: about a ticket, besides WrongService and WrongNetwork.
+	BadTicket     Reason = "bad_ticket"     // forged, or another account's
+	TicketExpired Reason = "ticket_expired" // webmail did not renew it
+	SessionEnded  Reason = "session_ended"
+	SessionWeak   Reason = "session_weak" // begun without a second factor, which is needed by now
 
 	// Observed goes with Granted: the main password of an account with 2FA, let in
 	// because its domain is being observed (E10).
@@ -66,7 +69,8 @@ const (
 	DirectoryDown    Reason = "directory_unavailable"
 	Busy             Reason = "busy" // too many binds at once
 	PolicyUnreadable Reason = "policy_unreadable"
-	BadField         Reason = "bad_field" // an attribute that Dovecot cannot be given
+	BadField         Reason = "bad_field"     // an attribute that Dovecot cannot be given
+	NoTicketKey      Reason = "no_ticket_key" // ticket.pub is missing or old: forged or not, nobody can say
 )
 
 // Attempt is one login as a door saw it.
@@ -88,7 +92,7 @@ type Decision struct {
 	account.Outcome
 	Reason     Reason
 	Account    *account.Account // nil unless exactly one entry was found
-	Credential string           // "main", "app:ID": what was presented, where that is known
+	Credential string           // "main", "app:ID", "session:ID": what was presented, where that is known
 	CredID     string           // with Granted: see Gate.ProveCredential
 	Limit      string           // with reason Throttled: which one
 	Policy     policy.Effective
@@ -118,6 +122,8 @@ type Settings struct {
 	ReturnUser bool
 	// Masters are the master users that may impersonate, and from where.
 	Masters map[string][]netip.Prefix
+	// WebmailNetworks are where tickets may come from.
+	WebmailNetworks []netip.Prefix
 	// Observe lists domains in which nothing is refused yet, only recorded.
 	Observe map[string]Period
 }

@@ -29,10 +29,13 @@ var now = time.Unix(1_800_000_000, 0).UTC()
 type directory struct {
 	acct    *account.Account
 	findErr error
+	fresh   *account.Account // what the write server has, where that differs from acct
+	readErr error
 	bindErr error // nil: mainPassword is right
 
 	mu    sync.Mutex
 	finds int
+	reads int
 	binds int
 	edits []account.Edit
 }
@@ -54,6 +57,10 @@ func (d *directory) set(a *account.Account, err error) {
 func (d *directory) Read(context.Context, *account.Account) (*account.Account, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.reads++
+	if d.fresh != nil || d.readErr != nil {
+		return d.fresh, d.readErr
+	}
 	return d.acct, d.findErr
 }
 
@@ -100,11 +107,15 @@ type person struct {
 
 func newPerson(t *testing.T) *person {
 	t.Helper()
-	file, _, err := seal.NewFile(account.RoleDoor)
-	if err != nil {
-		t.Fatal(err)
+	files := make(map[string][]byte)
+	for _, role := range []string{account.RoleDoor, account.RoleTicket} {
+		file, _, err := seal.NewFile(role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[role] = file
 	}
-	ring, err := seal.NewRing(map[string][]byte{account.RoleDoor: file})
+	ring, err := seal.NewRing(files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +185,7 @@ func newWorld(t *testing.T, acct *account.Account, ring *seal.Ring, s login.Sett
 	}
 	clock := now
 	w := &world{dir: &directory{acct: acct}, trail: &trail{}, limits: &limits{}, clock: &clock}
-	w.gate = login.New(login.Parts{Store: w.dir, Prover: ring, Recorder: w.trail, Throttle: w.limits, Now: func() time.Time { return *w.clock }}, s)
+	w.gate = login.New(login.Parts{Store: w.dir, Prover: ring, Recorder: w.trail, Throttle: w.limits, Tickets: ring, Now: func() time.Time { return *w.clock }}, s)
 	t.Cleanup(func() { w.gate.Close(context.Background()) })
 	return w
 }

@@ -102,6 +102,9 @@ func (r *Ring) Sign(message []byte) (KeyID, []byte, error) {
 	return keys[0].id, ed25519.Sign(keys[0].signer, message), nil
 }
 
+// Knows reports whether the ring has the public half of that key.
+func (r *Ring) Knows(id KeyID) bool { return r.publics[id] != nil }
+
 // KnowsTickets reports whether, going by the directory's key-check values, the ring
 // can check tickets of this site: it has the public half of a registered key, or
 // none is registered. A file of another site, or from before a new key, would make
@@ -114,7 +117,7 @@ func (r *Ring) KnowsTickets(values []string) bool {
 			continue
 		}
 		registered = true
-		if id, err := hex.DecodeString(f[1]); err == nil && len(id) == keyIDSize && r.publics[KeyID(id)] != nil {
+		if id, err := hex.DecodeString(f[1]); err == nil && len(id) == keyIDSize && r.Knows(KeyID(id)) {
 			return true
 		}
 	}

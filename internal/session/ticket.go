@@ -42,7 +42,12 @@ const (
 var audience = []account.Service{account.IMAP, account.SMTP, account.Sieve, account.POP3}
 
 // ErrForged: not a ticket that a webhook of this site made for this account.
-var ErrForged = errors.New("not a ticket of this account")
+// ErrUnknownKey, which wraps it: signed, if at all, with a key that is not known here,
+// as the webhook's next one is not where only the last ticket.pub is.
+var (
+	ErrForged     = errors.New("not a ticket of this account")
+	ErrUnknownKey = fmt.Errorf("signed with an unknown key: %w", ErrForged)
+)
 
 // Signer signs tickets; package seal's Ring of a webhook is one.
 type Signer interface {
@@ -52,6 +57,7 @@ type Signer interface {
 // Verifier checks their signatures; a Ring with the public half is one.
 type Verifier interface {
 	CanVerify() bool
+	Knows(id seal.KeyID) bool
 	VerifySignature(id seal.KeyID, message, signature []byte) bool
 }
 
@@ -88,7 +94,7 @@ func (t Ticket) Issue(s Signer, id account.ID) (account.Secret, error) {
 
 // Parse reads a ticket of the account and checks its signature, and nothing else:
 // whether it has expired, and whether its session lives, is the caller's to ask.
-// Errors: ErrForged.
+// Errors: ErrForged, ErrUnknownKey.
 func Parse(v Verifier, id account.ID, text account.Secret) (Ticket, error) {
 	encoded, ok := strings.CutPrefix(string(text.Reveal()), factor.TicketPrefix)
 	if !ok || len(encoded) > MaxTicket-len(factor.TicketPrefix) {
@@ -101,6 +107,9 @@ func Parse(v Verifier, id account.ID, text account.Secret) (Ticket, error) {
 	body, signature := b[:len(b)-signatureSize], b[len(b)-signatureSize:]
 	key := seal.KeyID(body[1:5])
 	copy(body[1:5], make([]byte, 4))
+	if !v.Knows(key) {
+		return Ticket{}, ErrUnknownKey
+	}
 	if !v.VerifySignature(key, message(id, body), signature) {
 		return Ticket{}, ErrForged
 	}

@@ -138,9 +138,12 @@ func TestAttack24_TicketOfSomebodyElse(t *testing.T) {
 	}
 	other := host(t, ring(t, newFile(t)))
 	for name, v := range map[string]session.Verifier{"another site's key": other, "no key": func() *seal.Ring { r, _ := seal.NewRing(nil); return r }()} {
-		if _, err := session.Parse(v, alice, text); !errors.Is(err, session.ErrForged) {
+		if _, err := session.Parse(v, alice, text); !errors.Is(err, session.ErrForged) || !errors.Is(err, session.ErrUnknownKey) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := session.Parse(mail, "bob", text); errors.Is(err, session.ErrUnknownKey) {
+		t.Error("of a key that is known: said to be unknown")
 	}
 }
 
