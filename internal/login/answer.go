@@ -16,6 +16,7 @@ import (
 type Prompt struct {
 	Data  []byte
 	State string
+	Shown []byte // with Enrol: the factor's state, of which the page shows a part (the secret to scan)
 }
 
 // factorState is a factor's state between two requests, bound to whom it was made for.
@@ -55,7 +56,11 @@ func (s *SignIn) prompt(ctx context.Context, p *person, q prompted) (Prompt, err
 		return Prompt{}, err
 	}
 	state, err := s.seal(purposeFactor, stateLife, factorState{Bind: q.bind, Method: q.method, Purpose: q.purpose, State: r.State})
-	return Prompt{Data: r.Prompt, State: state}, err
+	shown := r.State
+	if q.purpose != factor.Enrol {
+		shown = nil
+	}
+	return Prompt{Data: r.Prompt, State: state, Shown: shown}, err
 }
 
 func domainOf(a *account.Account) string {

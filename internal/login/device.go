@@ -104,6 +104,6 @@ func (s *SignIn) trust(t *transaction, c *code, p person, edits []account.Edit) 
 // noteTrusted is the event of a browser that is trusted from now on.
 func (s *SignIn) noteTrusted(t *transaction, p person, c *code) {
 	if c.Trust != "" {
-		s.event(effect.DeviceTrusted, t, p.Account, effect.Event{Outcome: "done", Credential: "device:" + c.Trust})
+		s.event(effect.DeviceTrusted, t, p.Account, effect.Event{Outcome: "done", Credential: account.Credential(account.KindDevice, c.Trust)})
 	}
 }

@@ -107,7 +107,7 @@ func (s *SignIn) redeem(t *transaction, c *code, p person) ([]account.Edit, sess
 		}
 		return nil, body, ""
 	case c.Enrolled:
-		body.Via = credentialOf(c.Proof)
+		body.Via = account.Credential(c.Proof.Kind, c.Proof.ID)
 		if t.Stage != stageEnrol || !p.Account.State.Enrolled {
 			return nil, body, AccountChanged
 		}
@@ -115,21 +115,13 @@ func (s *SignIn) redeem(t *transaction, c *code, p person) ([]account.Edit, sess
 	case !p.Account.State.Enrolled || t.Stage == stageEnrol:
 		return nil, body, AccountChanged
 	case c.Device != "":
-		body.Via = "device:" + c.Device
+		body.Via = account.Credential(account.KindDevice, c.Device)
 		edits, reason := s.useDevice(t, c, p)
 		return edits, body, reason
 	}
-	body.Via = credentialOf(c.Proof)
+	body.Via = account.Credential(c.Proof.Kind, c.Proof.ID)
 	edits, reason := s.spend(c, p)
 	return s.trust(t, c, p, edits), body, reason
-}
-
-func credentialOf(p factor.Proof) string { return kindNames[p.Kind] + ":" + p.ID }
-
-// kindNames are how credentials stand in events.
-var kindNames = map[account.Kind]string{
-	account.KindTOTP: "totp", account.KindPasskey: "passkey", account.KindBackup: "backup",
-	account.KindPlugin: "plugin", account.KindDevice: "device", account.KindSession: "session", account.KindApp: "app",
 }
 
 // spend marks the proof as used, and forgets the wrong tries before it.
@@ -193,7 +185,7 @@ func (s *SignIn) begin(ctx context.Context, t *transaction, p person, body sessi
 		Used: account.Use{At: now, Service: Webmail, From: t.Addr, Agent: t.Agent}, Body: encoded,
 	}
 	edits = append(edits, account.Edit{Now: &r})
-	edits = append(edits, p.Account.Overdue(now)...)
+	edits = append(edits, p.Account.Overdue(now, edits...)...)
 	if err := s.gate.store.Apply(ctx, p.Account, edits...); err != nil {
 		return nil, err
 	}
