@@ -59,6 +59,7 @@ type BackupCodes struct {
 	Duty
 	Codes []account.Secret
 	Fresh bool // they replace older ones, which are void now
+	Steps bool // part of an enrolment: shows how far it is
 }
 
 func (*BackupCodes) view() (string, string) { return "backupcodes", "backupcodes_title" }

@@ -16,7 +16,10 @@
 // The icons are Lucide's (https://lucide.dev, ISC licence, icon/LICENSE).
 package web
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Paths of pages and forms, below the path of Options.PublicURL. The daemon
 // answers them; the templates link and post to them. Each says which methods it
@@ -92,6 +95,9 @@ const (
 	Backup   Method = "backup"
 	Password Method = "password" // on Confirm only
 )
+
+// Plugin reports whether the method is a plug-in's.
+func (m Method) Plugin() bool { return strings.HasPrefix(string(m), "plugin:") }
 
 // Kind is what can be renamed or removed in Security.
 type Kind string
