@@ -63,11 +63,10 @@ func (s *SignIn) device(p person, id string, epoch int64) (account.Record, Reaso
 		return r, FactorMissing
 	}
 	body, err := session.DecodeDevice(r.Body)
-	limit := time.Duration(p.Policy.TrustedDeviceDays) * 24 * time.Hour
 	switch {
 	case err != nil:
 		return r, Damaged
-	case !r.Live(s.now()), s.now().Sub(r.Created) >= limit, body.Epoch != epoch, p.Account.Void(&r, body.Epoch):
+	case body.Epoch != epoch, !body.Trusted(p.Account, &r, p.Policy, s.now()):
 		return r, FactorMissing
 	}
 	return r, ""
@@ -89,7 +88,7 @@ func (s *SignIn) trust(t *transaction, c *code, p person, edits []account.Edit) 
 	if c.Trust == "" || p.Policy.TrustedDeviceDays == 0 {
 		return edits
 	}
-	body, err := account.Encode(session.Device{Epoch: p.Account.Epoch()})
+	body, err := account.Encode(session.Device{Epoch: p.Account.Epoch(), Via: account.Credential(c.Proof.Kind, c.Proof.ID)})
 	if err != nil {
 		return edits // signing in goes before remembering
 	}

@@ -213,13 +213,11 @@ func (s *SignIn) ticket(p person, r *account.Record) (account.Secret, time.Time,
 	return text, expires, err
 }
 
-// alive reports whether a session goes on: not ended, not expired, not idle for too
-// long, and begun since whatever voids sessions last.
+// alive reports whether a session goes on, and is enough for what the account needs by
+// now.
 func (s *SignIn) alive(p person, r *account.Record, body session.Session) bool {
 	now := s.now()
-	idle := now.Sub(r.Used.At)
-	return r.Live(now) && idle < p.Policy.SessionIdle && now.Sub(r.Created) < p.Policy.SessionLife &&
-		!p.Account.Void(r, body.Epoch) && (body.Strong || !needsFactor(p.Account, p.Policy, now))
+	return body.Alive(p.Account, r, p.Policy, now) && (body.Strong || !needsFactor(p.Account, p.Policy, now))
 }
 
 // pause waits a random while, longer with every try; false means that ctx ended.
