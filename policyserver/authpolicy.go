@@ -32,7 +32,7 @@ func (s *server) authPolicy(w http.ResponseWriter, r *http.Request) {
 	} else {
 		s.gate.Report(r.Context(), login.Report{Ask: ask(&q), Success: q.Success, Internal: q.FailType == "internal", Refused: q.PolicyReject})
 	}
-	s.metrics.policy.WithLabelValues(command).Observe(time.Since(began).Seconds())
+	s.times.policy.WithLabelValues(command).Observe(time.Since(began).Seconds())
 	w.Header()["Content-Type"] = jsonType
 	_, _ = w.Write(authpolicy.Append(make([]byte, 0, 128), a))
 }
@@ -42,7 +42,7 @@ var jsonType = []string{"application/json"}
 // allow answers one question. While the keys are not known to fit, nothing that
 // they would prove can be believed, and the passdb refuses for now anyway.
 func (s *server) allow(ctx context.Context, q *authpolicy.Query) authpolicy.Answer {
-	if !s.keysFit.Load() {
+	if !s.KeysFit() {
 		return authpolicy.Answer{}
 	}
 	p := s.gate.Allow(ctx, ask(q))

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"io"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/daemon"
 	"postern/internal/effect"
 	"postern/internal/login"
 	"postern/internal/verify"
@@ -19,9 +19,9 @@ func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /verify", s.authorised(http.HandlerFunc(s.verify)))
 	mux.Handle("POST /{$}", s.authorised(http.HandlerFunc(s.authPolicy)))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", s.metrics.handler())
+	mux.HandleFunc("GET /livez", daemon.HandleLive)
+	mux.HandleFunc("GET /readyz", s.HandleReady)
+	mux.Handle("GET /metrics", s.Metrics.Handler())
 	return mux
 }
 
@@ -29,11 +29,11 @@ func (s *server) routes() http.Handler {
 // over TCP by the API key.
 func (s *server) authorised(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, ok := r.Context().Value(peerKey{}).(peer)
+		p := daemon.PeerOf(r.Context())
 		switch {
-		case ok && p.local && p.err == nil && s.uids[p.uid]:
-		case ok && p.local:
-			s.log.Warn("refused a process on the socket; if it is Dovecot's, add it to policyserver.socket_users", "uid", p.uid, "error", p.err)
+		case p.Local && p.Err == nil && s.uids[p.UID]:
+		case p.Local:
+			s.log.Warn("refused a process on the socket; if it is Dovecot's, add it to policyserver.socket_users", "uid", p.UID, "error", p.Err)
 			http.Error(w, "this user may not ask here: see policyserver.socket_users", http.StatusUnauthorized)
 			return
 		case !s.validKey(r.Header.Get("X-API-Key")):
@@ -66,7 +66,7 @@ func (s *server) verify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := s.answer(r.Context(), &q)
-	s.metrics.duration.WithLabelValues(a.Verdict.String()).Observe(time.Since(began).Seconds())
+	s.times.verify.WithLabelValues(a.Verdict.String()).Observe(time.Since(began).Seconds())
 	s.reply(w, a)
 }
 
@@ -93,7 +93,7 @@ func (s *server) reply(w http.ResponseWriter, a verify.Answer) {
 
 // answer translates the question for package login and its decision back.
 func (s *server) answer(ctx context.Context, q *verify.Question) verify.Answer {
-	if !s.keysFit.Load() {
+	if !s.KeysFit() {
 		return verify.Answer{Verdict: verify.Unavailable}
 	}
 	a := attempt(q)
@@ -163,19 +163,4 @@ func address(s string) netip.Addr {
 		return netip.Addr{}
 	}
 	return a.Unmap()
-}
-
-// readyz says whether a login could be answered now.
-func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), time.Duration(s.cfg.Directory.Timeout))
-	defer cancel()
-	err := s.store.Ping(ctx)
-	if err == nil && !s.keysFit.Load() {
-		err = errors.New("the keys have not been compared with the directory's yet")
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = io.WriteString(w, "ready\n")
 }

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -9,9 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listener bounds the connections at once and notes who is at the other end of
-// each. (x/net/netutil.LimitListener bounds them too, but hides the socket that
-// the peer's credentials are read from.)
+// Limit bounds the connections at once and notes who is at the other end of each.
+// (x/net/netutil.LimitListener bounds them too, but hides the socket that the
+// peer's credentials are read from.)
+func Limit(l net.Listener, connections int) net.Listener {
+	return &listener{Listener: l, slots: make(chan struct{}, connections)}
+}
+
 type listener struct {
 	net.Listener
 	slots chan struct{}
@@ -30,7 +34,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 type conn struct {
 	net.Conn
-	peer    peer
+	peer    Peer
 	release func()
 }
 
@@ -39,39 +43,49 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// peer is who is at the other end of a connection.
-type peer struct {
-	local bool   // on a unix socket
-	uid   uint32 // of the process there
-	err   error  // the kernel did not say
+// Peer is who is at the other end of a connection.
+type Peer struct {
+	Local bool   // on a unix socket
+	UID   uint32 // of the process there
+	Err   error  // the kernel did not say
 }
 
 // peerOf asks the kernel for the peer's credentials (SO_PEERCRED, unix(7)).
-func peerOf(c net.Conn) peer {
+func peerOf(c net.Conn) Peer {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
-		return peer{}
+		return Peer{}
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
-		return peer{local: true, err: err}
+		return Peer{Local: true, Err: err}
 	}
 	var cred *unix.Ucred
 	ctrl := raw.Control(func(fd uintptr) {
 		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // fds are small
 	})
 	if err = errors.Join(ctrl, err); err != nil {
-		return peer{local: true, err: err}
+		return Peer{Local: true, Err: err}
 	}
-	return peer{local: true, uid: cred.Uid}
+	return Peer{Local: true, UID: cred.Uid}
 }
 
 type peerKey struct{}
 
-// withPeer hands the peer to the handlers (http.Server.ConnContext).
+// withPeer hands the peer to the handlers (http.Server.ConnContext). TLS wraps what
+// Limit returned.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = t.NetConn()
+	}
 	if own, ok := c.(*conn); ok {
 		return context.WithValue(ctx, peerKey{}, own.peer)
 	}
 	return ctx
+}
+
+// PeerOf is who asks, for handlers.
+func PeerOf(ctx context.Context) Peer {
+	p, _ := ctx.Value(peerKey{}).(Peer)
+	return p
 }
