@@ -22,7 +22,7 @@ var shared struct {
 // that they share.
 //
 //	func TestMain(m *testing.M) { mailtest.Main(m) }
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	shared.starting.Lock()
 	for i := len(shared.order) - 1; i >= 0; i-- {
