@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,29 +108,4 @@ func statusText(s *desk.Summary) string {
 		return s.Status
 	}
 	return s.Status + " (" + s.Cause + ")"
-}
-
-func (c *ctl) policyCommand() *cobra.Command {
-	return group("policy", "Policies", c.command(command{"show USER", "Show the policy that holds for an account, and where each setting comes from", 1, 1,
-		func(ctx context.Context, d *desk.Desk, args []string) error {
-			s, err := d.Show(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			if s.PolicyErr != nil {
-				return s.PolicyErr
-			}
-			return c.showPolicy(&s)
-		}}))
-}
-
-func (c *ctl) showPolicy(s *desk.Summary) error {
-	values := map[string]any{"twofactor": s.Policy.TwoFactor, "app_passwords": s.Policy.AppPasswords, "app_password_max": s.Policy.AppPasswordMax}
-	settings := object{}
-	var rows [][]string
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		settings[key] = object{"value": values[key], "origin": s.Policy.Origin[key]}
-		rows = append(rows, []string{key, joined([]any{values[key]}, ""), s.Policy.Origin[key]})
-	}
-	return c.table(object{"user": s.Name, "policy": settings}, "SETTING,VALUE,FROM", rows)
 }

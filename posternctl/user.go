@@ -15,7 +15,8 @@ func (c *ctl) userCommand() *cobra.Command {
 		c.command(command{"show USER", "Show an account with its authenticators and app passwords", 1, 1, c.userShow}),
 		c.command(command{"disable USER", "Switch two-factor login off; app passwords are kept", 1, 1, c.userDisable}),
 		c.command(command{"reset USER", "End every factor, app password and session; the user must enrol anew", 1, 1, c.userReset}),
-		c.command(command{"revoke-all USER", "End all app passwords, sessions and trusted devices; factors are kept", 1, 1, c.userRevokeAll}))
+		c.command(command{"revoke-all USER", "End all app passwords, sessions and trusted devices; factors are kept", 1, 1, c.userRevokeAll}),
+		c.userClass())
 }
 
 func (c *ctl) userShow(ctx context.Context, d *desk.Desk, args []string) error {
@@ -35,7 +36,11 @@ func (c *ctl) userShow(ctx context.Context, d *desk.Desk, args []string) error {
 	if c.json {
 		return errors.Join(c.print(o), appErr, factorErr)
 	}
-	err = c.print(nil, "mailbox: "+s.Name, "entry: "+printable(s.DN), "status: "+statusText(&s), "two-factor login: "+twoFactorText(&s))
+	lines := []string{"mailbox: " + s.Name, "entry: " + printable(s.DN), "status: " + statusText(&s), "two-factor login: " + twoFactorText(&s)}
+	if s.Class != "" {
+		lines = append(lines, "class: "+printable(s.Class))
+	}
+	err = c.print(nil, lines...)
 	if len(factorRows) > 0 {
 		err = errors.Join(err, c.print(nil, "", "Authenticators"), c.table(nil, "ID,NAME,CREATED,LAST USED,KIND", factorRows))
 	}

@@ -156,11 +156,17 @@ func (d *Desk) recordAll(o order, dr *draft) {
 }
 
 func (d *Desk) recordFailure(o order, a *account.Account, err error) {
-	outcome, reason := "refused", reasonOf(err)
-	if reason == reasonUnavailable || reason == reasonBusy {
-		outcome = "unavailable"
-	}
+	outcome, reason := failure(err)
 	d.record(o, a, effect.Event{Action: o.action, Outcome: outcome, Reason: reason, Credential: o.credential})
+}
+
+// failure is how an event tells that a change was not made.
+func failure(err error) (outcome, reason string) {
+	reason = reasonOf(err)
+	if reason == reasonUnavailable || reason == reasonBusy {
+		return "unavailable", reason
+	}
+	return "refused", reason
 }
 
 func (d *Desk) record(o order, a *account.Account, e effect.Event) {

@@ -47,6 +47,8 @@ const (
 	Reset              Action = "reset"
 	EnrolTokenMade     Action = "enrol_token_made"
 	RevokedAll         Action = "revoked_all"
+	PolicyChanged      Action = "policy_changed"
+	ClassChanged       Action = "class_changed"
 )
 
 // Event is one audit line: a decision, or a change that was committed. It has no

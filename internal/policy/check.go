@@ -110,7 +110,7 @@ func (e *Effective) Check() []error {
 func (e *Effective) explain(format string, keys []string) error {
 	args := make([]any, len(keys))
 	for i, key := range keys {
-		args[i] = fmt.Sprintf("%s (%v, %s)", key, e.Get(key), e.Origin[key])
+		args[i] = fmt.Sprintf("%s (%s, %s)", key, Text(e.Get(key)), e.Origin[key])
 	}
 	return fmt.Errorf(format, args...)
 }

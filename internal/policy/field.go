@@ -70,6 +70,21 @@ func (e *Effective) Get(key string) any {
 	return v.Convert(written).Interface()
 }
 
+// Text is a value that Get returned, as a person reads it.
+func Text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "not set"
+	case []string:
+		if len(v) == 0 {
+			return "none"
+		}
+		return strings.Join(v, ",")
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
 // Set reads a value from a command line: lists have commas between. The range of the
 // value is for Validate.
 func (s *Settings) Set(key, text string) error {

@@ -75,3 +75,6 @@ func (s *Settings) JSON() string {
 	text, _ := json.Marshal(s) // plain fields always encode
 	return string(text)
 }
+
+// Empty reports whether nothing is set.
+func (s *Settings) Empty() bool { return s.JSON() == "{}" }
