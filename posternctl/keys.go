@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 	"postern/internal/seal"
 )
 
-var allRoles = []string{account.RoleDoor, account.RoleFactor}
+var allRoles = []string{account.RoleDoor, account.RoleFactor, account.RoleTicket}
 
 func (c *ctl) keysCommand() *cobra.Command {
 	return group("keys", "Keys that seal the records", c.keysNew(), c.keysRegister())
@@ -32,10 +33,10 @@ func (c *ctl) keysNew() *cobra.Command {
 	cmd := &cobra.Command{Use: "new", Short: "Make the key files that are missing, and register them in the directory",
 		Long: "Make the key files that are missing below keys.directory, mode 0600, and register a check value of each in the\n" +
 			"directory, so that no program starts with another key. A file that exists is never touched. For a second host,\n" +
-			"copy the files of the first: door.key to mail hosts, both to the host of the webhook.",
+			"copy the files of the first: door.key and ticket.pub to mail hosts, all of them to hosts of the webhook.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.newKeys(cmd.Context(), roles, offline) }}
-	cmd.Flags().StringSliceVar(&roles, "role", allRoles, "`role` of the key: door, factor")
+	cmd.Flags().StringSliceVar(&roles, "role", allRoles, "`role` of the key: door, factor, ticket")
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the directory; register later with: posternctl keys register")
 	return cmd
 }
@@ -53,7 +54,7 @@ func (c *ctl) keysRegister() *cobra.Command {
 			}
 			return c.register(cmd.Context(), cfg, presentRoles(cfg, roles), force)
 		}}
-	cmd.Flags().StringSliceVar(&roles, "role", allRoles, "`role` of the key: door, factor")
+	cmd.Flags().StringSliceVar(&roles, "role", allRoles, "`role` of the key: door, factor, ticket")
 	cmd.Flags().BoolVar(&force, "force", false, "also when the directory knows another key of the role, whose records this one cannot read")
 	return cmd
 }
@@ -84,6 +85,9 @@ func (c *ctl) newKeys(ctx context.Context, roles []string, offline bool) error {
 		}
 	}
 	made, err := c.makeFiles(cfg, missing)
+	if err == nil && slices.Contains(roles, account.RoleTicket) {
+		err = c.makePublic(cfg)
+	}
 	if err != nil {
 		return err
 	}
@@ -142,6 +146,28 @@ func makeKey(path, role string) (seal.KeyID, error) {
 		return id, errors.Join(err, os.Remove(path))
 	}
 	return id, nil
+}
+
+// makePublic writes the file with the public halves of the ticket keys, unless it is
+// there and right.
+func (c *ctl) makePublic(cfg *app.Config) error {
+	ring, err := cfg.OpenRing(account.RoleTicket)
+	if err != nil {
+		return err
+	}
+	data, err := ring.PublicFile()
+	if err != nil {
+		return err
+	}
+	path := cfg.PublicKeyPath()
+	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, data) {
+		return nil
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // not secret
+		return err
+	}
+	c.say("Wrote %s, by which mail hosts know tickets: copy it to each", path)
+	return giveToOwnerOfDir(path)
 }
 
 // giveToOwnerOfDir gives a file that root made to the owner of its directory: the

@@ -60,7 +60,7 @@ type Directory struct {
 
 // Keys says where the key files are.
 type Keys struct {
-	Directory string `toml:"directory" doc:"Holds door.key (policyserver, webhook, posternctl) and factor.key (webhook, posternctl only)."`
+	Directory string `toml:"directory" doc:"Holds door.key (policyserver, webhook, posternctl), factor.key (webhook, posternctl only), ticket.key (webhook only) and ticket.pub, which is not secret (policyserver)."`
 }
 
 // Policyserver configures the daemon.

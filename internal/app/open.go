@@ -3,8 +3,10 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,10 +46,20 @@ func (c *Config) KeyPath(role string) string {
 	return filepath.Join(c.Keys.Directory, role+".key")
 }
 
+// PublicKeyPath is the file with the public halves of the ticket keys.
+func (c *Config) PublicKeyPath() string { return filepath.Join(c.Keys.Directory, seal.PublicTicket) }
+
 // OpenRing reads the key files of the roles. A missing one is an error: a program
-// without its key could only misread.
+// without its key could only misread. The public keys of tickets come along where
+// they are: sites without webmail have none.
 func (c *Config) OpenRing(roles ...string) (*seal.Ring, error) {
 	files := make(map[string][]byte)
+	switch public, err := os.ReadFile(c.PublicKeyPath()); {
+	case err == nil:
+		files[seal.PublicTicket] = public
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
 	for _, role := range roles {
 		data, err := secretfile.Read(c.KeyPath(role))
 		if err != nil {
@@ -113,6 +125,9 @@ func (c *Config) LoginSettings() (login.Settings, error) {
 	}
 	var err error
 	if s.Masters, err = c.masters(); err != nil {
+		return s, err
+	}
+	if s.WebmailNetworks, err = c.WebmailNetworks(); err != nil {
 		return s, err
 	}
 	if c.Policyserver.HashNonceFile == "" {

@@ -33,6 +33,7 @@ type Base struct {
 	shared *throttle.Shared // nil: this node counts alone
 
 	keysFit atomic.Bool // the directory's key-check values were seen and fit
+	tickets atomic.Bool // and the public keys of tickets are this site's
 }
 
 // OpenBase opens directory, audit log and metrics, with the keys of the roles. It
@@ -58,9 +59,20 @@ func (b *Base) Recorder() effect.Fanout { return effect.Fanout{b.Audit, b.Metric
 // OpenGate opens what decides logins. The recorder hears of every decision.
 func (b *Base) OpenGate(settings login.Settings, r effect.Recorder) *login.Gate {
 	return login.New(login.Parts{
-		Store: b.Store, Prover: b.Ring, Recorder: r, Throttle: b.throttle(), Now: time.Now,
+		Store: b.Store, Prover: b.Ring, Recorder: r, Throttle: b.throttle(), Tickets: tickets{b.Ring, &b.tickets}, Now: time.Now,
 	}, settings)
 }
+
+// tickets checks tickets by the ring's public keys once those are known to be this
+// site's: by a file from elsewhere, or from before a new key, every ticket would look
+// forged.
+type tickets struct {
+	*seal.Ring
+	known *atomic.Bool
+}
+
+// CanVerify implements session.Verifier.
+func (t tickets) CanVerify() bool { return t.known.Load() && t.Ring.CanVerify() }
 
 // KeysFit reports whether the keys are known to be those of the directory. Until
 // then nothing is decided: what was read of records could not be trusted.
@@ -77,6 +89,9 @@ func (b *Base) checkKeys(ctx context.Context, cancel context.CancelCauseFunc) {
 			if err = b.Ring.Check(values); err != nil {
 				cancel(fmt.Errorf("%s: %w", b.Config.Keys.Directory, err))
 				return
+			}
+			if b.tickets.Store(b.Ring.KnowsTickets(values)); !b.tickets.Load() && b.Ring.CanVerify() {
+				b.Log.Error("webmail's tickets cannot be checked: copy the file from a host of the webhook", "file", b.Config.PublicKeyPath())
 			}
 			b.keysFit.Store(true)
 			return
