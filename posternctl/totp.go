@@ -20,7 +20,7 @@ func (c *ctl) totpCommand() *cobra.Command {
 	return group("totp", "Authenticator apps and hardware tokens (TOTP)", c.totpAdd(),
 		c.command(command{"code USER [ID]", "Print the current code (audited)", 1, 2, c.totpCode}),
 		c.command(command{"list USER", "List the authenticators", 1, 1, c.totpList}),
-		c.command(command{"remove USER ID", "Remove an authenticator; two-factor login stays on", 2, 2, c.totpRemove}))
+		c.command(command{"remove USER ID", "Remove an authenticator; two-factor login stays on, after the last one the user must enrol anew", 2, 2, c.totpRemove}))
 }
 
 // totpFlags are what totp add takes.
@@ -134,19 +134,18 @@ func (c *ctl) totpList(ctx context.Context, d *desk.Desk, args []string) error {
 }
 
 func (c *ctl) totpRemove(ctx context.Context, d *desk.Desk, args []string) error {
-	removed, err := d.RemoveTOTP(ctx, c.actor(), args[0], args[1])
+	removed, err := d.RemoveFactor(ctx, c.actor(), args[0], desk.Ref{Kind: account.KindTOTP, ID: args[1]})
 	if err != nil {
 		return err
 	}
-	c.say("Removed authenticator %s %q of %s.", removed.ID, removed.Name, removed.User)
-	if removed.Factors == 0 {
+	c.say("Removed authenticator %s %q of %s. Ended: %s.", removed.ID, removed.Name, removed.User, removed.Ended)
+	if removed.MustEnrol {
 		c.warn("%s has no second factor left, and two-factor login stays on: only app passwords open mail. "+
 			"Add another, or switch it off: posternctl user disable %s", removed.User, removed.User)
 	}
-	if !c.json {
-		return nil
-	}
-	return c.print(object{"user": removed.User, "id": removed.ID, "name": removed.Name, "factors_left": removed.Factors})
+	o := object{"user": removed.User, "id": removed.ID, "name": removed.Name, "factors_left": removed.Factors,
+		"backup_codes_left": removed.BackupCodes, "must_enrol": removed.MustEnrol, "ended": ended(removed.Ended)}
+	return c.printWithToken(o, removed.User, removed.Token)
 }
 
 func authenticator(a *desk.Authenticator) object {

@@ -104,7 +104,7 @@ func (d *draft) mayCreate() error {
 		return fmt.Errorf("%w: app passwords are switched off by the policy of %s (app_passwords)", ErrForbidden, eff.Origin["app_passwords"])
 	}
 	if n := liveApps(d.account, d.now); n >= eff.AppPasswordMax {
-		return fmt.Errorf("%w: %d are in use, %d allowed by the policy of %s (app_password_max); revoke one first",
+		return fmt.Errorf("%w app passwords: %d are in use, %d allowed by the policy of %s (app_password_max); revoke one first",
 			ErrMaximum, n, eff.AppPasswordMax, eff.Origin["app_password_max"])
 	}
 	return nil
@@ -177,6 +177,10 @@ func (d *Desk) ListAppPasswords(ctx context.Context, user string) ([]AppPassword
 	if err != nil {
 		return nil, err
 	}
+	return appsOf(a)
+}
+
+func appsOf(a *account.Account) ([]AppPassword, error) {
 	records, err := a.Records(account.KindApp)
 	list := make([]AppPassword, 0, len(records))
 	for _, r := range records {

@@ -107,7 +107,7 @@ func TestPruneWithTheNextChange(t *testing.T) {
 	if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "expiring", Expires: h.now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	h.now = h.now.Add(keepTombstones - time.Second)
+	h.now = h.now.Add(account.KeepEndedApp - time.Second)
 	h.app("a day early")
 	if n := len(h.account().Values(account.KindApp)); n != 3 {
 		t.Errorf("%d are stored after 89 days, want 3", n)

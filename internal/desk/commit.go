@@ -25,6 +25,7 @@ type order struct {
 // draft is a change in the making, on an account as just read.
 type draft struct {
 	account *account.Account
+	who     Actor
 	now     time.Time
 	state   account.State // to be changed in place; Members are the store's
 	touched bool          // state was changed
@@ -77,7 +78,7 @@ func (d *Desk) commit(ctx context.Context, o order, plan func(*draft) error) (*a
 			d.recordAll(o, dr)
 			return acct, nil
 		}
-		if !errors.Is(err, account.ErrConflict) {
+		if !errors.Is(err, account.ErrConflict) || errors.Is(err, ErrChanged) {
 			break
 		}
 		err = ErrBusy
@@ -91,16 +92,25 @@ func (d *Desk) commit(ctx context.Context, o order, plan func(*draft) error) (*a
 
 // draft reads the account and makes the draft; the draft is nil if there is no account.
 func (d *Desk) draft(ctx context.Context, o order, plan func(*draft) error) (*draft, error) {
-	a, err := d.read(ctx, o.user)
+	a, err := d.meant(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	dr := &draft{account: a, now: d.Now(), state: a.State.Clone()}
+	dr := &draft{account: a, who: o.who, now: d.Now(), state: a.State.Clone()}
 	if err := plan(dr); err != nil {
 		return dr, err
 	}
-	dr.prune()
+	// Nobody but who makes changes sees to what is over (FEATURES E8).
+	dr.edits = append(dr.edits, a.Overdue(dr.now, dr.edits...)...)
 	return dr, nil
+}
+
+// meant reads the account that an order is about: an owner's own, by its key.
+func (d *Desk) meant(ctx context.Context, o order) (*account.Account, error) {
+	if o.who.Owner != nil {
+		return d.Store.Read(ctx, o.who.Owner)
+	}
+	return d.read(ctx, o.user)
 }
 
 func (d *Desk) apply(ctx context.Context, dr *draft) error {
@@ -171,6 +181,9 @@ func failure(err error) (outcome, reason string) {
 
 func (d *Desk) record(o order, a *account.Account, e effect.Event) {
 	e.Time, e.Actor, e.User = d.Now(), o.who.Name, loggable(o.user)
+	if a == nil {
+		a = o.who.Owner
+	}
 	if a != nil {
 		e.User, e.Account, e.Domain, e.Epoch = a.Name, a.ID, a.Domain, a.State.Epoch
 	}
@@ -192,6 +205,8 @@ var reasons = []struct {
 	{account.ErrAmbiguous, "ambiguous_user"},
 	{account.ErrNoRecord, "no_such_record"},
 	{account.ErrDamaged, "damaged"},
+	{factor.ErrEnrolToken, "enrolment_token"},
+	{ErrChanged, "account_changed"},
 	{ErrForbidden, "forbidden_by_policy"},
 	{ErrMaximum, "maximum"},
 	{ErrInvalid, "invalid"},

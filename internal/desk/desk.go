@@ -10,10 +10,42 @@
 //
 // What ends credentials is one function with a Selector (end.go). Revoked app
 // passwords stay as tombstones for a while, so that the telephone that goes on
-// using one can be told apart from a guesser.
+// using one can be told apart from a guesser; ended sessions, so that no repeated
+// exchange begins them anew.
 //
-// Turning 2FA off is a thing of its own: removing the last authenticator leaves it
-// on, and only DisableTwoFactor, an administrator by name, ends it.
+// Owners change their own account at the pages, which have asked them for a fresh
+// factor first; administrators, any. What each change does besides:
+//
+//	change                     events                         ends                                epoch
+//	-------------------------  -----------------------------  ----------------------------------  -----
+//	Enrol, the first factor    X_added, two_factor_on         sessions, devices (1)               rises
+//	Enrol, one more            X_added                        -                                   -
+//	  with backup codes        and backup_codes_made          older codes                         -
+//	RemoveFactor               X_removed                      sessions, devices it vouched for    -
+//	RemoveFactor, the last     X_removed                      sessions, devices (1), (2)          rises
+//	Rename                     renamed                        -                                   -
+//	NewBackupCodes             backup_codes_made              older codes                         -
+//	RemoveDevice               device_removed                 sessions it vouched for             -
+//	RemoveAllDevices           device_removed of each         sessions they vouched for           -
+//	EndSession                 web_session_ended              it                                  -
+//	LogOut                     logged_out                     it                                  -
+//	EndAllSessions             logged_out_everywhere          sessions, devices                   rises
+//	DisableTwoFactor           two_factor_off                 factors, codes, sessions (1),       rises
+//	                                                          devices
+//	Reset                      reset                          the same, and app passwords (3)     rises
+//	NewEnrolToken              enrol_token_made               the older token                     -
+//	RevokeAll                  revoked_all                    app passwords, sessions, devices    rises
+//	CreateAppPassword          app_password_created           -                                   -
+//	RevokeAppPassword          app_password_revoked           it                                  -
+//
+// (1) but the session that the owner acts in (Actor.Session), which goes on in the new
+// epoch. (2) 2FA stays on: the account must enrol, by a token where policy asks for
+// one, unless backup codes are left to prove something by. (3) The account must enrol.
+// Whatever ends a session by itself is also a web_session_ended of that session. A rise
+// of the epoch voids sessions and devices also where a stale copy of them survives.
+//
+// Turning 2FA off is a thing of its own: removing the last factor leaves it on, and
+// only DisableTwoFactor ends it, by an administrator, or by an owner whom policy lets.
 package desk
 
 import (
@@ -31,26 +63,43 @@ import (
 var (
 	// ErrForbidden: the account's policy does not allow it.
 	ErrForbidden = errors.New("not allowed by policy")
-	// ErrMaximum: as many app passwords as the policy allows are in use.
-	ErrMaximum = errors.New("too many app passwords")
+	// ErrMaximum: as many as there may be are there already.
+	ErrMaximum = errors.New("too many")
 	// ErrInvalid: what was asked for cannot be.
 	ErrInvalid = errors.New("not possible")
+	// ErrNameTaken: another of that kind has that name. It is an ErrInvalid.
+	ErrNameTaken = fmt.Errorf("%w: another one has that name", ErrInvalid)
+	// ErrChanged: the account has changed since what the change rests on was proved.
+	// Unlike any other account.ErrConflict it is final.
+	ErrChanged = fmt.Errorf("%w; begin again", account.ErrConflict)
 	// ErrNothing: it is already so.
 	ErrNothing = errors.New("nothing to do")
 	// ErrBusy: others kept changing the account; nothing was done.
 	ErrBusy = errors.New("others are changing this account; nothing was done, try again")
 )
 
-// Actor is who makes a change, as the audit log names them: "posternctl root@host".
-type Actor struct{ Name string }
+// Actor is who makes a change.
+type Actor struct {
+	Name string // for the audit log: "posternctl root@host"
+	// Owner is set when owners change their own account at the pages: the account as
+	// their session knows it. It is the one that is changed, whatever name the change
+	// was asked for by; and policy says what they may. Nil: an administrator.
+	Owner *account.Account
+	// Session is the id of the webmail session that an owner acts in.
+	Session string
+}
 
-// Desk makes changes. All fields must be set; it is safe for concurrent use if
+// Desk makes changes. All fields but TokenLife must be set; it is safe for concurrent use if
 // they are.
 type Desk struct {
 	Store    account.Store
 	Recorder effect.Recorder
 	Now      func() time.Time // time.Now outside tests
+	// TokenLife is how long enrolment tokens are good for; 72 hours if zero.
+	TokenLife time.Duration
 }
+
+const tokenLife = 72 * time.Hour
 
 // read returns the account by name as the write server has it.
 func (d *Desk) read(ctx context.Context, user string) (*account.Account, error) {

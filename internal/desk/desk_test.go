@@ -117,6 +117,8 @@ func (h *harness) totp() AddedTOTP {
 	return added
 }
 
+func totpRef(id string) Ref { return Ref{account.KindTOTP, id} }
+
 func (h *harness) app(name string) CreatedAppPassword {
 	h.t.Helper()
 	created, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: name})
@@ -197,17 +199,17 @@ func TestRemovingTheLastAuthenticatorKeepsTwoFactorOn(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	one, two := h.totp(), h.totp()
 	h.events.lines()
-	removed, err := h.RemoveTOTP(ctx, admin, h.user, one.ID)
-	if err != nil || removed.Factors != 1 {
+	removed, err := h.RemoveFactor(ctx, admin, h.user, totpRef(one.ID))
+	if err != nil || removed.Factors != 1 || removed.MustEnrol {
 		t.Fatalf("%+v, %v", removed, err)
 	}
-	if removed, err = h.RemoveTOTP(ctx, admin, h.user, two.ID); err != nil || removed.Factors != 0 {
+	if removed, err = h.RemoveFactor(ctx, admin, h.user, totpRef(two.ID)); err != nil || removed.Factors != 0 || !removed.MustEnrol {
 		t.Fatalf("%+v, %v", removed, err)
 	}
 	if !h.account().TwoFactor() {
 		t.Error("removing the last authenticator switched 2FA off")
 	}
-	if _, err = h.RemoveTOTP(ctx, admin, h.user, two.ID); !errors.Is(err, account.ErrNoRecord) {
+	if _, err = h.RemoveFactor(ctx, admin, h.user, totpRef(two.ID)); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("removing it again: %v", err)
 	}
 	h.wantEvents("totp_removed done", "totp_removed done", "totp_removed refused no_such_record")
@@ -270,7 +272,8 @@ func TestDisableTwoFactor(t *testing.T) {
 		t.Fatalf("%+v, %v", changed, err)
 	}
 	a := h.account()
-	if a.TwoFactor() || a.State.Epoch <= before.Epoch || a.State.Generation <= before.Generation || len(a.State.Members) != 1 {
+	// The app password is left, and the session's tombstone.
+	if a.TwoFactor() || a.State.Epoch <= before.Epoch || a.State.Generation <= before.Generation || len(a.State.Members) != 2 {
 		t.Errorf("state %+v after %+v", a.State, before)
 	}
 	h.wantEvents("two_factor_off done")
@@ -413,7 +416,7 @@ func TestDecisionsAreMadeOnTheWriteServersState(t *testing.T) {
 	added := h.totp()
 	behind := *h.Desk
 	behind.Store = lagging{h.store, h.account()}
-	if _, err := h.RemoveTOTP(ctx, admin, h.user, added.ID); err != nil {
+	if _, err := h.RemoveFactor(ctx, admin, h.user, totpRef(added.ID)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := behind.Code(ctx, admin, h.user, added.ID); !errors.Is(err, account.ErrNoRecord) {

@@ -9,14 +9,11 @@ import (
 	"postern/internal/account"
 )
 
-// keepTombstones is how long a revoked or expired app password stays, so that a
-// later try with it is known for what it is (FEATURES P4).
-const keepTombstones = 90 * 24 * time.Hour
-
 // Selector says which records of an account are meant.
 type Selector struct {
 	Kinds []account.Kind
 	ID    string    // empty: all of these kinds
+	But   string    // an id to leave alone, of whatever kind
 	Since time.Time // created or used since then; zero: whenever
 }
 
@@ -31,6 +28,12 @@ var (
 // Ended counts what a change ended, by kind.
 type Ended map[account.Kind]int
 
+func (e Ended) add(more Ended) {
+	for k, n := range more {
+		e[k] += n
+	}
+}
+
 func (e Ended) String() string {
 	var parts []string
 	for _, k := range account.Kinds {
@@ -44,14 +47,14 @@ func (e Ended) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// end ends what the selector means: app passwords become tombstones, everything
-// else is removed. A record that cannot be read is removed whatever the time asked
+// end ends what the selector means: app passwords and sessions become tombstones,
+// everything else is removed. A record that cannot be read is removed whatever the time asked
 // for, as nobody knows when it was used: nothing is left that could come back to life.
 func (d *draft) end(s Selector) Ended {
 	ended := make(Ended)
 	for _, k := range s.Kinds {
 		for _, v := range d.account.Values(k) {
-			if (s.ID == "" || s.ID == v.ID) && d.endOne(k, v, s.Since) {
+			if (s.ID == "" || s.ID == v.ID) && (s.But == "" || s.But != v.ID) && d.endOne(k, v, s.Since) {
 				ended[k]++
 			}
 		}
@@ -69,7 +72,7 @@ func (d *draft) endOne(k account.Kind, v account.Value, since time.Time) bool {
 		return true
 	case !since.IsZero() && r.Created.Before(since) && r.Used.At.Before(since):
 		return false
-	case k != account.KindApp:
+	case k != account.KindApp && k != account.KindSession:
 		d.remove(r)
 		return true
 	case !r.Ended.IsZero():
@@ -112,37 +115,5 @@ func (d *draft) remaining() []account.Member {
 func (d *draft) removes(k account.Kind, id string) bool {
 	return slices.ContainsFunc(d.edits, func(e account.Edit) bool {
 		return e.Now == nil && e.Was.Kind == k && e.Was.ID == id
-	})
-}
-
-// prune removes what nobody needs any more, along with any other change: no cron
-// job does (FEATURES E8). It leaves records alone that the change is about, and
-// everything on an account whose records do not match.
-func (d *draft) prune() {
-	if d.account.Damage() != nil {
-		return
-	}
-	for _, k := range slices.Concat(appKinds, sessionKinds) {
-		for _, v := range d.account.Values(k) {
-			r, err := d.account.Record(k, v.ID)
-			if err == nil && d.over(&r) && !d.concerns(&r) {
-				d.remove(r)
-			}
-		}
-	}
-}
-
-func (d *draft) over(r *account.Record) bool {
-	keep := time.Duration(0)
-	if r.Kind == account.KindApp {
-		keep = keepTombstones
-	}
-	past := func(t time.Time) bool { return !t.IsZero() && d.now.Sub(t) >= keep }
-	return past(r.Ended) || past(r.Expires)
-}
-
-func (d *draft) concerns(r *account.Record) bool {
-	return slices.ContainsFunc(d.edits, func(e account.Edit) bool {
-		return e.Was != nil && e.Was.Kind == r.Kind && e.Was.ID == r.ID
 	})
 }

@@ -20,10 +20,11 @@ type Summary struct {
 	TwoFactor     string // see the constants
 	// Damage is why the records cannot be believed; nil if they match.
 	Damage error
-	// Count of records; of app passwords only those that work.
+	// Count of records; of app passwords, devices and sessions only those that work.
 	Authenticators, Passkeys, PluginFactors, AppPasswords, Devices, Sessions int
-	BackupCodes                                                              bool
-	LastUse                                                                  account.Use // of any app password
+	// BackupCodes says that there are some, used or not; how many, Overview.
+	BackupCodes bool
+	LastUse     account.Use // of any app password
 	// MainUses are tries with the main password where it is not enough, the latest last.
 	MainUses  []account.MainUse
 	Policy    policy.Effective
@@ -53,14 +54,16 @@ func Summarize(a *account.Account, now time.Time) Summary {
 	count := func(k account.Kind) int { return len(a.Values(k)) }
 	s := Summary{ID: a.ID, DN: a.DN, Name: a.Name, Domain: a.Domain, Class: a.Class, Status: status(a.Status), Cause: a.Cause,
 		Damage: a.Damage(), Authenticators: count(account.KindTOTP), Passkeys: count(account.KindPasskey),
-		PluginFactors: count(account.KindPlugin), Devices: count(account.KindDevice), Sessions: count(account.KindSession),
-		BackupCodes: count(account.KindBackup) > 0, AppPasswords: liveApps(a, now)}
+		PluginFactors: count(account.KindPlugin), BackupCodes: count(account.KindBackup) > 0, AppPasswords: liveApps(a, now)}
 	s.Policy, s.PolicyErr = a.Policy.Resolve()
+	devices, _ := devicesOf(a, s.Policy, now) // Damage or a later list reports unreadable ones
+	sessions, _ := sessionsOf(a, s.Policy, now)
+	s.Devices, s.Sessions = len(devices), len(sessions)
 	s.TwoFactor = twoFactor(a, &s)
 	if s.TwoFactor != TwoFactorOff {
 		s.MainUses = a.State.MainUses
 	}
-	apps, _ := a.Records(account.KindApp) // Damage or a later list reports unreadable ones
+	apps, _ := a.Records(account.KindApp)
 	for _, r := range apps {
 		if r.Used.At.After(s.LastUse.At) {
 			s.LastUse = r.Used

@@ -3,15 +3,11 @@ package desk
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"postern/internal/account"
 	"postern/internal/effect"
 	"postern/internal/factor"
-	"postern/internal/policy"
 )
 
 // Authenticator is an authenticator app or token of an account, without its secret.
@@ -60,7 +56,7 @@ func (d *draft) addTOTP(n NewTOTP) (AddedTOTP, error) {
 	if err := intact(d.account); err != nil {
 		return AddedTOTP{}, err
 	}
-	if err := allowsTwoFactor(d.account); err != nil {
+	if err := d.mayAdd(account.KindTOTP, factor.NameTOTP); err != nil {
 		return AddedTOTP{}, err
 	}
 	if n.Name == "" {
@@ -76,71 +72,8 @@ func (d *draft) addTOTP(n NewTOTP) (AddedTOTP, error) {
 		return AddedTOTP{}, err
 	}
 	r := account.Record{Kind: account.KindTOTP, ID: account.NewID(), Name: name, Created: d.now, Body: body}
-	first := !d.account.State.Enrolled
-	d.add(r)
-	d.event(effect.TOTPAdded, "totp:"+r.ID, "name "+name)
-	d.setState(func(s *account.State) { delete(s.Failures, account.KindTOTP) })
-	if first {
-		d.switchOn()
-	}
+	first := d.addFactor(r)
 	return AddedTOTP{Authenticator: listed(d.account, &r, &t), TOTP: t, First: first}, nil
-}
-
-// switchOn turns 2FA on; the new epoch ends what began with the main password
-// alone (FEATURES E7).
-func (d *draft) switchOn() {
-	d.setState(func(s *account.State) {
-		s.Enrolled, s.MustEnrol = true, false
-		s.Epoch = s.NextEpoch(d.now)
-	})
-	d.event(effect.TwoFactorOn, "", "")
-}
-
-func allowsTwoFactor(a *account.Account) error {
-	eff, err := a.Policy.Resolve()
-	if err != nil {
-		return fmt.Errorf("%w: the policy cannot be read: %w", ErrForbidden, err)
-	}
-	if eff.TwoFactor == policy.Off {
-		return fmt.Errorf("%w: second factors are switched off by the policy of %s (twofactor)", ErrForbidden, eff.Origin["twofactor"])
-	}
-	return nil
-}
-
-// RemovedTOTP says what is left after an authenticator was removed.
-type RemovedTOTP struct {
-	Authenticator
-	// Factors is how many second factors are left. With none, 2FA stays on: mail is
-	// open to app passwords only, until a factor is added or 2FA is switched off.
-	Factors int
-}
-
-// RemoveTOTP removes an authenticator. It never switches 2FA off.
-func (d *Desk) RemoveTOTP(ctx context.Context, who Actor, user, id string) (RemovedTOTP, error) {
-	var removed RemovedTOTP
-	o := order{who: who, user: user, action: effect.TOTPRemoved, credential: "totp:" + loggable(id)}
-	_, err := d.commit(ctx, o, func(dr *draft) error {
-		if err := intact(dr.account); err != nil {
-			return err
-		}
-		r, t, err := openTOTP(dr.account, id)
-		if err != nil {
-			return err
-		}
-		dr.remove(r)
-		dr.event(effect.TOTPRemoved, "totp:"+r.ID, "name "+r.Name)
-		removed = RemovedTOTP{listed(dr.account, &r, &t), countFactors(dr.account) - 1}
-		return nil
-	})
-	return removed, err
-}
-
-func countFactors(a *account.Account) int {
-	n := 0
-	for _, k := range factorKinds {
-		n += len(a.Values(k))
-	}
-	return n
 }
 
 // ListTOTP lists the account's authenticators. Unreadable ones are left out and
@@ -226,32 +159,4 @@ func openTOTP(a *account.Account, id string) (account.Record, factor.TOTP, error
 func listed(a *account.Account, r *account.Record, t *factor.TOTP) Authenticator {
 	return Authenticator{User: a.Name, Domain: a.Domain, ID: r.ID, Name: r.Name, Created: r.Created, Used: r.Used,
 		Algorithm: t.Algorithm, Digits: t.Digits, Period: t.Period}
-}
-
-const maxName = 64 // characters
-
-// checkName checks the name that people give a credential.
-func checkName(name string) (string, error) {
-	name = strings.TrimSpace(name)
-	switch {
-	case name == "":
-		return "", fmt.Errorf("a name is needed")
-	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName:
-		return "", fmt.Errorf("a name must have at most %d characters", maxName)
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }):
-		return "", fmt.Errorf("a name must not have control characters")
-	case looksLikeCredential(name):
-		return "", fmt.Errorf("this name looks like an app password")
-	}
-	return name, nil
-}
-
-// invalid returns the first of errs that there is, as ErrInvalid.
-func invalid(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
-		}
-	}
-	return nil
 }

@@ -2,8 +2,10 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"postern/internal/account"
 	"postern/internal/effect"
@@ -18,11 +20,15 @@ type Changed struct {
 	AppPasswords int
 	// Required says that policy demands 2FA all the same: the main password stays refused.
 	Required bool
+	// Token is what the account's owner needs to enrol anew, after a Reset under a
+	// policy that asks for it. Show it once.
+	Token EnrolToken
 }
 
 // DisableTwoFactor switches 2FA off: factors, backup codes, devices and sessions
 // end, the main password opens mail again. App passwords are kept. Errors:
-// ErrNothing if it is off, account.ErrDamaged.
+// ErrNothing if it is off, ErrForbidden for owners whom policy does not let,
+// account.ErrDamaged.
 func (d *Desk) DisableTwoFactor(ctx context.Context, who Actor, user string) (Changed, error) {
 	return d.whole(ctx, order{who: who, user: user, action: effect.TwoFactorOff}, func(dr *draft) (Ended, error) {
 		if err := intact(dr.account); err != nil {
@@ -31,29 +37,69 @@ func (d *Desk) DisableTwoFactor(ctx context.Context, who Actor, user string) (Ch
 		if !dr.account.TwoFactor() {
 			return nil, fmt.Errorf("%w: two-factor login is off for %s", ErrNothing, dr.account.Name)
 		}
-		ended := dr.end(Selector{Kinds: slices.Concat(factorKinds, recoverKinds, sessionKinds)})
-		dr.newEpoch(func(s *account.State) { s.Enrolled, s.MustEnrol, s.Failures = false, false, nil })
+		if err := dr.mayDisable(); err != nil {
+			return nil, err
+		}
+		ended := dr.end(Selector{Kinds: slices.Concat(factorKinds, recoverKinds)})
+		dr.newEpoch(func(s *account.State) {
+			s.Enrolled, s.MustEnrol = false, false
+			forgetFactors(s)
+		})
+		ended.add(dr.endSessions(""))
 		return ended, nil
 	})
 }
 
+// mayDisable: an administrator may, by name. Owners must have a factor, or they would
+// be whoever knows their password (ATTACKS 37).
+func (d *draft) mayDisable() error {
+	if d.who.Owner == nil {
+		return nil
+	}
+	if !d.account.State.Enrolled {
+		return fmt.Errorf("%w: this account must enrol first", ErrForbidden)
+	}
+	if eff, err := d.account.Policy.Resolve(); err != nil || !MayDisable(eff) {
+		return errors.Join(ErrForbidden, err)
+	}
+	return nil
+}
+
+// MayDisable reports whether policy lets owners switch 2FA off.
+func MayDisable(eff policy.Effective) bool {
+	return eff.UserMayDisable && eff.TwoFactor != policy.Mandatory
+}
+
+// forgetFactors drops what State remembers of factors that are gone.
+func forgetFactors(s *account.State) {
+	s.Failures, s.FailedAt, s.EnrolHash, s.EnrolUntil = nil, nil, nil, time.Time{}
+}
+
 // Reset ends everything that an account signs in with beside its main password,
 // and makes its owner enrol anew: until then the mail doors stay closed to the main
-// password (ATTACKS 37). It also starts an account anew whose records are damaged.
-// Errors: ErrNothing if 2FA is off.
+// password, and enrolment needs the token that this returns, if policy asks for one
+// (ATTACKS 37). It also starts an account anew whose records are damaged. Errors:
+// ErrNothing if 2FA is off.
 func (d *Desk) Reset(ctx context.Context, who Actor, user string) (Changed, error) {
-	return d.whole(ctx, order{who: who, user: user, action: effect.Reset}, func(dr *draft) (Ended, error) {
+	var token EnrolToken
+	changed, err := d.whole(ctx, order{who: who, user: user, action: effect.Reset}, func(dr *draft) (Ended, error) {
 		if !dr.account.TwoFactor() {
 			return nil, fmt.Errorf("%w: two-factor login is off for %s; app passwords end by: posternctl user revoke-all %s",
 				ErrNothing, dr.account.Name, dr.account.Name)
 		}
 		ended := dr.end(Selector{Kinds: slices.Concat(factorKinds, recoverKinds, sessionKinds, appKinds)})
 		dr.newEpoch(func(s *account.State) {
-			s.Enrolled, s.MustEnrol, s.Failures = false, true, nil
+			s.Enrolled, s.MustEnrol = false, true
+			forgetFactors(s)
 			s.Members = dr.remaining()
 		})
+		token = dr.neededToken(d.tokenLife())
 		return ended, nil
 	})
+	if err == nil {
+		changed.Token = token
+	}
+	return changed, err
 }
 
 // RevokeAll ends all app passwords, sessions and devices, and keeps the factors:
