@@ -52,7 +52,7 @@ func NewLevel(kind Kind, name string) (Level, error) {
 		}
 	case LevelClass:
 		l.Name = ClassName(name)
-		if l.Name == "" || len(l.Name) > maxLevelName || !utf8.ValidString(l.Name) ||
+		if l.Name == "" || len(l.Name) > maxLevelName || !utf8.ValidString(name) ||
 			strings.ContainsFunc(l.Name, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 			return l, fmt.Errorf("%.80q is not the name of a class", name)
 		}

@@ -63,8 +63,8 @@ type Layer struct {
 // Layers are ordered from the farthest (site default) to the nearest (account).
 type Layers []Layer
 
-// Effective is the answer: every field has a value and an origin. Its lists are
-// shared: they must not be changed.
+// Effective is the answer: every field has a value and an origin. Lists and origins
+// are shared with other answers: they must not be changed.
 type Effective struct {
 	TwoFactor             TwoFactor
 	Grace                 time.Duration
@@ -122,15 +122,19 @@ func resolveBuiltin() Effective {
 // error, not a level without settings: otherwise spoiling one value would relax
 // the policy. Values that contradict each other are no error here; see Check.
 func (l Layers) Resolve() (Effective, error) {
-	e := builtin
-	e.Origin = maps.Clone(builtin.Origin)
+	e, own := builtin, false
 	var errs []error
 	for i := range l {
-		if l[i].Err != nil {
+		switch {
+		case l[i].Err != nil:
 			errs = append(errs, fmt.Errorf("policy of %s: %w", l[i].Origin, l[i].Err))
-			continue
+		case l[i].Settings == Settings{}: // the most frequent case by far
+		default:
+			if !own {
+				e.Origin, own = maps.Clone(e.Origin), true
+			}
+			e.take(&l[i])
 		}
-		e.take(&l[i])
 	}
 	return e, errors.Join(errs...)
 }
