@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/desk"
 	"postern/internal/effect"
 	"postern/internal/factor"
 )
@@ -17,10 +18,8 @@ type Enrolee struct {
 	browser Browser
 	bind    []byte
 	user    string
-	actor   string
+	actor   desk.Actor
 	event   effect.Event
-	// keep is the webmail session that goes on with what it proved; "" for none.
-	keep string
 	// token is the administrator's, which a visitor after a reset must give.
 	token string
 }
@@ -32,7 +31,7 @@ func (v *Visit) Enrolee(token string) *Enrolee {
 		return nil
 	}
 	return &Enrolee{person: v.person, browser: v.browser, bind: v.t.ID, user: v.t.User,
-		actor: "owner, by " + v.t.Client, event: effect.Event{Session: v.t.logID()}, token: token}
+		actor: desk.Actor{Name: "owner, by " + v.t.Client, Owner: v.Account}, event: effect.Event{Session: v.t.logID()}, token: token}
 }
 
 // Enrolee is the owner as one who adds a factor; nil unless freshly confirmed.
@@ -41,7 +40,7 @@ func (o *Owner) Enrolee(now time.Time) *Enrolee {
 		return nil
 	}
 	return &Enrolee{person: o.person, browser: o.browser, bind: o.s.ID, user: o.User(),
-		actor: o.Actor(), event: effect.Event{Session: o.record.ID}, keep: o.record.ID}
+		actor: o.Actor(), event: effect.Event{Session: o.record.ID}}
 }
 
 // EnrolMethods are the methods that the account's policy lets its owner add.
@@ -67,15 +66,15 @@ type enrolment struct {
 	Kind   account.Kind   `cbor:"2,keyasint"`
 	Record account.Record `cbor:"3,keyasint"`
 	ID     string         `cbor:"4,keyasint"`
-	Backup []byte         `cbor:"5,keyasint,omitempty"` // body of the codes' record
-	Codes  []string       `cbor:"6,keyasint,omitempty"`
+	Method string         `cbor:"5,keyasint"`
+	Backup []byte         `cbor:"6,keyasint,omitempty"` // body of the codes' record
 }
 
 // Enrolment is what CheckEnrol found right: the codes to be shown, if any, and the
 // token with which FinishEnrol stores it all.
 type Enrolment struct {
 	Token string
-	Codes []string
+	Codes []account.Secret
 	Kind  account.Kind
 }
 
@@ -97,34 +96,37 @@ func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name strin
 	}
 	record := t.response.Record
 	record.Kind, record.Name = f.Kind(), name
-	en := enrolment{Bind: e.bind, Kind: record.Kind, ID: record.ID, Record: record}
+	en := enrolment{Bind: e.bind, Kind: record.Kind, ID: record.ID, Method: f.Name(), Record: record}
+	var backup factor.NewBackup
 	if e.Policy.BackupCodes && len(e.Account.Values(account.KindBackup)) == 0 {
-		if en.Codes, en.Backup, err = s.newBackup(ctx); err != nil {
+		if backup, err = s.newBackup(ctx); err != nil {
 			return Enrolment{}, Answer{Outcome: account.Unavailable, Reason: FactorDown}
 		}
+		en.Backup = backup.Body
 	}
 	token, err := s.seal(purposeEnrolled, stateLife, en)
 	if err != nil {
 		return Enrolment{}, Answer{Outcome: account.Unavailable, Reason: FactorDown}
 	}
-	return Enrolment{Token: token, Codes: en.Codes, Kind: en.Kind}, Answer{Outcome: account.Granted}
+	return Enrolment{Token: token, Codes: backup.Codes, Kind: en.Kind}, Answer{Outcome: account.Granted}
 }
 
 // FinishEnrol stores what CheckEnrol found right: factor, backup codes and the State
 // that says that two-step login is on, in one Modify. A token that was used already
-// is no error: the page was sent twice. Errors are those of Changes.Enrol.
+// is no error: the page was sent twice. Errors are those of desk.Enrol.
 func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (first bool, err error) {
 	var en enrolment
 	if s.open(purposeEnrolled, token, &en) != nil || string(en.Bind) != string(e.bind) {
 		return false, errStale
 	}
 	en.Record.Kind, en.Record.ID = en.Kind, en.ID
-	if e.Account.State.Has(en.Kind, en.ID) {
+	done, err := s.desk.Enrol(ctx, e.actor, e.Account.Name, desk.Enrolment{
+		Record: en.Record, Method: en.Method, Backup: en.Backup, Token: account.SecretString(e.token), Epoch: e.Account.Epoch(),
+	})
+	if errors.Is(err, desk.ErrNothing) {
 		return false, nil
 	}
-	return s.changes.Enrol(ctx, e.actor, e.Account, NewFactor{
-		Record: en.Record, Backup: en.Backup, Token: e.token, Epoch: e.Account.Epoch(), KeepSession: e.keep,
-	})
+	return done.First, err
 }
 
 // errStale: the page was open for too long, or is somebody else's.

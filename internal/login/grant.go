@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/desk"
 	"postern/internal/session"
 )
 
@@ -97,7 +98,8 @@ func (s *SignIn) End(ctx context.Context, client, token string) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.gate.settings.Deadline)
 	defer cancel()
-	if err := s.changes.EndSession(ctx, "webmail "+client, g.ref(), g.Session); err != nil {
+	who := desk.Actor{Name: "webmail " + client, Owner: g.ref()}
+	if err := s.desk.LogOut(ctx, who, g.Name, g.Session); err != nil {
 		return ended(account.Unavailable, DirectoryDown)
 	}
 	return ended(account.Granted, "")

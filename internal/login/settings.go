@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/desk"
 	"postern/internal/effect"
 	"postern/internal/factor"
 	"postern/internal/session"
@@ -201,5 +202,7 @@ func (s *SignIn) confirmed(o *Owner) Answer {
 	return Answer{Outcome: account.Granted, Redirect: cookie}
 }
 
-// Actor is how the owner stands in the audit log as the author of a change.
-func (o *Owner) Actor() string { return "owner, by " + o.Client() }
+// Actor is the owner as the author of a change, in the session that goes on.
+func (o *Owner) Actor() desk.Actor {
+	return desk.Actor{Name: "owner, by " + o.Client(), Owner: o.Account, Session: o.record.ID}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/desk"
 	"postern/internal/effect"
 	"postern/internal/factor"
 	"postern/internal/policy"
@@ -65,10 +66,10 @@ type SignIn struct {
 	gate      *Gate
 	tokens    Tokens
 	signer    session.Signer
-	changes   Changes
+	desk      *desk.Desk
 	factors   []factor.Factor
 	handles   Handles
-	newBackup func(context.Context) (codes []string, body []byte, err error)
+	newBackup func(context.Context) (factor.NewBackup, error)
 	recorder  effect.Recorder
 	settings  SignInSettings
 
@@ -82,34 +83,11 @@ type SignInParts struct {
 	Gate    *Gate
 	Tokens  Tokens
 	Signer  session.Signer
-	Changes Changes
+	Desk    *desk.Desk
 	Factors []factor.Factor // in the order in which pages offer them
 	Handles Handles         // nil: nobody signs in by a passkey alone
-	// NewBackup makes backup codes: as shown, and the body of their record.
-	NewBackup func(context.Context) (codes []string, body []byte, err error)
-}
-
-// Changes are the changes to an account that are part of signing in; package desk
-// makes them, as all others.
-type Changes interface {
-	// Enrol adds a factor in one Modify with backup codes, the one-time token that it
-	// uses up, and the State that says that two-step login is on. first reports that it
-	// was off. Errors: account.ErrConflict when the account's Epoch is another than the
-	// factor's; account.ErrUnavailable; others say what their owner must do.
-	Enrol(ctx context.Context, actor string, a *account.Account, n NewFactor) (first bool, err error)
-	// EndSession ends a session; one that is over already is no error.
-	EndSession(ctx context.Context, actor string, a *account.Account, id string) error
-}
-
-// NewFactor is a factor that its owner has just proved to have.
-type NewFactor struct {
-	Record account.Record
-	Backup []byte // body of new backup codes; nil: none
-	Token  string // of an administrator, which an account may need after a reset
-	Epoch  int64  // account.Account.Epoch under which it was proved
-	// KeepSession is the webmail session in which it was proved: it goes on, when those
-	// that began with the main password alone end. "" for none.
-	KeepSession string
+	// NewBackup makes backup codes; a factor.BackupFactor's NewCodes.
+	NewBackup func(context.Context) (factor.NewBackup, error)
 }
 
 // Handles finds an account by the WebAuthn user handle that was made for it. Errors:
@@ -130,7 +108,7 @@ type SignInSettings struct {
 // NewSignIn returns a SignIn. It shares the gate's store, limits and audit log.
 func NewSignIn(p SignInParts, settings SignInSettings) *SignIn {
 	return &SignIn{
-		gate: p.Gate, tokens: p.Tokens, signer: p.Signer, changes: p.Changes, newBackup: p.NewBackup, factors: p.Factors, handles: p.Handles,
+		gate: p.Gate, tokens: p.Tokens, signer: p.Signer, desk: p.Desk, newBackup: p.NewBackup, factors: p.Factors, handles: p.Handles,
 		recorder: p.Gate.recorder, settings: settings, claims: newClaims(), seed: maphash.MakeSeed(),
 	}
 }

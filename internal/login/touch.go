@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -128,9 +129,22 @@ func (t *toucher) run(ctx context.Context) {
 	}
 }
 
+// touchTries: a login often writes at the same moment.
+const touchTries = 3
+
 func (t *toucher) write(ctx context.Context, item touch) error {
 	ctx, cancel := context.WithTimeout(ctx, touchTimeout)
 	defer cancel()
+	var err error
+	for range touchTries {
+		if err = t.writeOnce(ctx, item); !errors.Is(err, account.ErrConflict) {
+			break
+		}
+	}
+	return err
+}
+
+func (t *toucher) writeOnce(ctx context.Context, item touch) error {
 	fresh, err := t.store.Read(ctx, item.account)
 	if err != nil {
 		return err
