@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // Go opens an address, waits until the page is loaded and returns its HTTP status.
@@ -60,7 +62,9 @@ func (tab *Tab) Click(selector string) {
 func (tab *Tab) Fill(selector, text string) {
 	tab.t.Helper()
 	sel := chromedp.CSS(selector)
-	tab.do("fill "+selector, chromedp.WaitVisible(sel), chromedp.Clear(sel), chromedp.SendKeys(sel, text))
+	// What is selected is replaced by what is typed.
+	tab.do("fill "+selector, chromedp.WaitVisible(sel), chromedp.Focus(sel),
+		chromedp.Evaluate[chromedp.Void]("document.activeElement.select()"), chromedp.KeyEvent(cmp.Or(text, kb.Delete)))
 }
 
 // Type sends keys to whatever has the focus: characters, and keys like kb.Tab.
