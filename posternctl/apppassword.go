@@ -129,7 +129,7 @@ func (c *ctl) listAppPasswords(ctx context.Context, d *desk.Desk, user string, r
 	if len(all) == 0 {
 		c.say("%s has no app password", user)
 	}
-	return errors.Join(c.table(object{"app_passwords": all}, "ID,NAME,STATE,SERVICES,NETWORKS,CREATED,EXPIRES,LAST USED", rows), err)
+	return errors.Join(c.table(object{"app_passwords": all}, appPasswordHeader, rows), err)
 }
 
 func (c *ctl) revokeAppPassword(ctx context.Context, d *desk.Desk, args []string) error {
@@ -146,6 +146,8 @@ func (c *ctl) revokeAppPassword(ctx context.Context, d *desk.Desk, args []string
 	o.addUse(revoked.Used)
 	return c.print(o)
 }
+
+const appPasswordHeader = "ID,NAME,STATE,SERVICES,NETWORKS,CREATED,EXPIRES,LAST USED"
 
 func appPassword(p *desk.AppPassword, now time.Time) object {
 	o := object{"user": p.User, "id": p.ID, "name": p.Name, "state": p.State(now), "services": p.Services,

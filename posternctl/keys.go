@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +20,10 @@ import (
 
 var allRoles = []string{account.RoleDoor, account.RoleFactor, account.RoleTicket}
 
+const roleHelp = "`role` of the key: door, factor, ticket"
+
 func (c *ctl) keysCommand() *cobra.Command {
-	return group("keys", "Keys that seal the records", c.keysNew(), c.keysRegister())
+	return group("keys", "Keys that seal the records and sign tickets", c.keysNew(), c.keysRegister(), c.keysExport())
 }
 
 func (c *ctl) keysNew() *cobra.Command {
@@ -32,11 +33,13 @@ func (c *ctl) keysNew() *cobra.Command {
 	)
 	cmd := &cobra.Command{Use: "new", Short: "Make the key files that are missing, and register them in the directory",
 		Long: "Make the key files that are missing below keys.directory, mode 0600, and register a check value of each in the\n" +
-			"directory, so that no program starts with another key. A file that exists is never touched. For a second host,\n" +
-			"copy the files of the first: door.key and ticket.pub to mail hosts, all of them to hosts of the webhook.",
+			"directory, so that no program starts with another key. A key file that exists is never touched. With ticket.key\n" +
+			"comes ticket.pub, its public half, with which mail hosts check webmail's tickets and cannot make any.\n\n" +
+			"For a second host, copy the files of the first: door.key and ticket.pub to mail hosts; door.key, factor.key and\n" +
+			"ticket.key to the host of the webhook.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.newKeys(cmd.Context(), roles, offline) }}
-	cmd.Flags().StringSliceVar(&roles, "role", allRoles, "`role` of the key: door, factor, ticket")
+	cmd.Flags().StringSliceVar(&roles, "role", allRoles, roleHelp)
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the directory; register later with: posternctl keys register")
 	return cmd
 }
@@ -54,7 +57,7 @@ func (c *ctl) keysRegister() *cobra.Command {
 			}
 			return c.register(cmd.Context(), cfg, presentRoles(cfg, roles), force)
 		}}
-	cmd.Flags().StringSliceVar(&roles, "role", allRoles, "`role` of the key: door, factor, ticket")
+	cmd.Flags().StringSliceVar(&roles, "role", allRoles, roleHelp)
 	cmd.Flags().BoolVar(&force, "force", false, "also when the directory knows another key of the role, whose records this one cannot read")
 	return cmd
 }
@@ -85,11 +88,13 @@ func (c *ctl) newKeys(ctx context.Context, roles []string, offline bool) error {
 		}
 	}
 	made, err := c.makeFiles(cfg, missing)
-	if err == nil && slices.Contains(roles, account.RoleTicket) {
-		err = c.makePublic(cfg)
-	}
 	if err != nil {
 		return err
+	}
+	if slices.Contains(roles, account.RoleTicket) {
+		if err := c.makePublic(cfg); err != nil {
+			return err
+		}
 	}
 	for _, r := range roles {
 		if !slices.Contains(missing, r) {
@@ -146,28 +151,6 @@ func makeKey(path, role string) (seal.KeyID, error) {
 		return id, errors.Join(err, os.Remove(path))
 	}
 	return id, nil
-}
-
-// makePublic writes the file with the public halves of the ticket keys, unless it is
-// there and right.
-func (c *ctl) makePublic(cfg *app.Config) error {
-	ring, err := cfg.OpenRing(account.RoleTicket)
-	if err != nil {
-		return err
-	}
-	data, err := ring.PublicFile()
-	if err != nil {
-		return err
-	}
-	path := cfg.PublicKeyPath()
-	if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, data) {
-		return nil
-	}
-	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // not secret
-		return err
-	}
-	c.say("Wrote %s, by which mail hosts know tickets: copy it to each", path)
-	return giveToOwnerOfDir(path)
 }
 
 // giveToOwnerOfDir gives a file that root made to the owner of its directory: the

@@ -130,7 +130,7 @@ func (c *ctl) totpList(ctx context.Context, d *desk.Desk, args []string) error {
 	if len(list) == 0 {
 		c.say("%s has no authenticator", args[0])
 	}
-	return errors.Join(c.table(object{"authenticators": all}, "ID,NAME,CREATED,LAST USED,KIND", rows), err)
+	return errors.Join(c.table(object{"authenticators": all}, authenticatorHeader, rows), err)
 }
 
 func (c *ctl) totpRemove(ctx context.Context, d *desk.Desk, args []string) error {
@@ -147,6 +147,8 @@ func (c *ctl) totpRemove(ctx context.Context, d *desk.Desk, args []string) error
 		"backup_codes_left": removed.BackupCodes, "must_enrol": removed.MustEnrol, "ended": ended(removed.Ended)}
 	return c.printWithToken(o, removed.User, removed.Token)
 }
+
+const authenticatorHeader = "ID,NAME,CREATED,LAST USED,KIND"
 
 func authenticator(a *desk.Authenticator) object {
 	o := object{"user": a.User, "id": a.ID, "name": a.Name, "created": stamp(a.Created),

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,46 +12,11 @@ import (
 
 func (c *ctl) userCommand() *cobra.Command {
 	return group("user", "Whole accounts",
-		c.command(command{"show USER", "Show an account with its authenticators and app passwords", 1, 1, c.userShow}),
+		c.command(command{"show USER", "Show all of an account: factors, app passwords, trusted devices, webmail sessions", 1, 1, c.userShow}),
 		c.command(command{"disable USER", "Switch two-factor login off; app passwords are kept", 1, 1, c.userDisable}),
 		c.userReset(), c.userEnrolToken(),
 		c.command(command{"revoke-all USER", "End all app passwords, sessions and trusted devices; factors are kept", 1, 1, c.userRevokeAll}),
 		c.userClass())
-}
-
-func (c *ctl) userShow(ctx context.Context, d *desk.Desk, args []string) error {
-	s, err := d.Show(ctx, args[0])
-	if err != nil {
-		return err
-	}
-	apps, appErr := d.ListAppPasswords(ctx, args[0])
-	factors, factorErr := d.ListTOTP(ctx, args[0])
-	o := summary(&s)
-	appObjects, appRows := appPasswords(apps, d.Now(), false)
-	factorObjects, factorRows := authenticators(factors)
-	o["app_passwords"], o["authenticators"] = appObjects, factorObjects
-	useObjects, useRows := ownMainUses(s.MainUses)
-	o["main_password_uses"] = useObjects
-	o["key"], o["entry"] = s.ID, printable(s.DN)
-	if c.json {
-		return errors.Join(c.print(o), appErr, factorErr)
-	}
-	lines := []string{"mailbox: " + s.Name, "entry: " + printable(s.DN), "status: " + statusText(&s), "two-factor login: " + twoFactorText(&s)}
-	if s.Class != "" {
-		lines = append(lines, "class: "+printable(s.Class))
-	}
-	err = c.print(nil, lines...)
-	if len(factorRows) > 0 {
-		err = errors.Join(err, c.print(nil, "", "Authenticators"), c.table(nil, "ID,NAME,CREATED,LAST USED,KIND", factorRows))
-	}
-	if len(appRows) > 0 {
-		err = errors.Join(err, c.print(nil, "", "App passwords"),
-			c.table(nil, "ID,NAME,STATE,SERVICES,NETWORKS,CREATED,EXPIRES,LAST USED", appRows))
-	}
-	if len(useRows) > 0 {
-		err = errors.Join(err, c.print(nil, "", "Main password still tried by"), c.table(nil, "SERVICE,ADDRESS,PROGRAM,LAST USED,HOURS", useRows))
-	}
-	return errors.Join(err, appErr, factorErr)
 }
 
 func (c *ctl) userDisable(ctx context.Context, d *desk.Desk, args []string) error {

@@ -12,7 +12,8 @@ import (
 // Overview is all that a page or command shows of an account, as one read had it.
 type Overview struct {
 	Summary
-	Factors      []Factor
+	Factors      []Factor        // of every kind
+	TOTP         []Authenticator // the authenticators among them, with what they are like
 	Backup       Backup
 	Devices      []Device
 	Sessions     []Session
@@ -28,8 +29,8 @@ type Overview struct {
 // Backup is the state of an account's backup codes.
 type Backup struct {
 	factor.BackupCount
-	Created time.Time // zero: none were made
-	Used    time.Time // when the last one was
+	Created  time.Time // zero: none were made
+	LastUsed time.Time // when the last one was used; zero: none was
 }
 
 // Overview reads one account from the write server.
@@ -44,8 +45,9 @@ func (d *Desk) Overview(ctx context.Context, user string) (Overview, error) {
 // OverviewOf is Overview of an account that was read already.
 func OverviewOf(a *account.Account, now time.Time) Overview {
 	o := Overview{Summary: Summarize(a, now), Failures: a.State.Failures, EnrolUntil: a.State.EnrolUntil}
-	var errs [5]error
+	var errs [6]error
 	o.Factors, errs[0] = factorsOf(a)
+	o.TOTP, errs[5] = totpsOf(a)
 	o.Backup, errs[1] = backupOf(a)
 	o.Devices, errs[2] = devicesOf(a, o.Policy, now)
 	o.Sessions, errs[3] = sessionsOf(a, o.Policy, now)
@@ -79,5 +81,5 @@ func backupOf(a *account.Account) (Backup, error) {
 		return Backup{}, err
 	}
 	n, err := factor.CountBackup(a)
-	return Backup{BackupCount: n, Created: r.Created, Used: r.Used.At}, err
+	return Backup{BackupCount: n, Created: r.Created, LastUsed: r.Used.At}, err
 }

@@ -83,6 +83,10 @@ func (d *Desk) ListTOTP(ctx context.Context, user string) ([]Authenticator, erro
 	if err != nil {
 		return nil, err
 	}
+	return totpsOf(a)
+}
+
+func totpsOf(a *account.Account) ([]Authenticator, error) {
 	records, err := a.Records(account.KindTOTP)
 	list := make([]Authenticator, 0, len(records))
 	for _, r := range records {
