@@ -1,10 +1,12 @@
 package roundcube
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,11 +48,23 @@ function script_deinit() end
 // newSite starts one. config is PHP at the end of the plug-in's configuration.
 func newSite(t *testing.T, config string, plugins ...mailtest.RoundcubePlugin) *site {
 	t.Helper()
+	return newSiteOf(t, mailtest.RC165, config, plugins...)
+}
+
+func newSiteOf(t *testing.T, version mailtest.RoundcubeVersion, config string, plugins ...mailtest.RoundcubePlugin) *site {
+	t.Helper()
 	mailtest.Long(t)
 	s := &site{t: t}
 	s.startDovecot()
-	s.hook = newFake(t, filepath.Join(s.dovecot.Dir, "hook.sock"), filepath.Join(s.dovecot.Dir, "tickets"))
+	rc, err := mailtest.PrepareRoundcube(t.Context(), version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(rc.Stop)
+	s.rc = rc
+	s.hook = newFake(t, filepath.Join(rc.Dir, "hook.sock"), filepath.Join(s.dovecot.Dir, "tickets"))
 	s.startRoundcube(config, plugins)
+	s.base = fmt.Sprintf("http://127.0.0.1:%d/", rc.Port)
 	t.Cleanup(s.inspect)
 	return s
 }
@@ -79,26 +93,32 @@ func (s *site) startDovecot() {
 }
 
 func (s *site) startRoundcube(config string, plugins []mailtest.RoundcubePlugin) {
-	key := filepath.Join(s.dovecot.Dir, "roundcube.key")
-	if err := os.WriteFile(key, []byte(apiKey+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.rc.Dir, "roundcube.key"), []byte(apiKey+"\n"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	settings := fmt.Sprintf("<?php\n$config['postern_url'] = 'unix://%s';\n$config['postern_key_file'] = '%s';\n%s", s.hook.socket, key, config)
-	s.rc = mailtest.NewRoundcube(s.t, mailtest.RoundcubeOptions{
+	settings := fmt.Sprintf("<?php\n$config['postern_url'] = 'unix://%s';\n$config['postern_key_file'] = '%s';\n%s",
+		s.rc.Inside("hook.sock"), s.rc.Inside("roundcube.key"), config)
+	err := s.rc.Start(s.t.Context(), mailtest.RoundcubeOptions{
 		IMAP: s.dovecot.IMAP, SMTP: s.dovecot.Submission, Sieve: s.dovecot.Sieve,
 		Plugins: append([]mailtest.RoundcubePlugin{{Name: "postern", Dir: "contrib/roundcube/postern", Config: settings}}, plugins...),
 		Config:  "$config['log_logins'] = true;\n$config['session_debug'] = true;\n",
 	})
-	s.base = fmt.Sprintf("http://127.0.0.1:%d/", s.rc.Port)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
-// inspect looks for secrets in the logs, and shows these if the test has failed.
+// inspect looks for secrets and PHP's complaints in the logs, and shows these if the
+// test has failed.
 func (s *site) inspect() {
 	log := s.rc.Log()
 	for _, secret := range s.hook.secrets() {
 		if strings.Contains(log, secret) {
 			s.t.Errorf("a log holds %q", secret)
 		}
+	}
+	if strings.Contains(log, "plugins/postern") {
+		s.t.Error("PHP complains about the plug-in")
 	}
 	if s.t.Failed() {
 		s.t.Logf("calls: %v\ntries:\n%s\nroundcube:\n%s\ndovecot:\n%s", s.hook.paths(), s.tries(), log, s.dovecot.Log())
@@ -244,4 +264,40 @@ func (p page) message() string {
 		all = append(all, strings.ReplaceAll(m[1], `\/`, "/"))
 	}
 	return strings.Join(all, " | ")
+}
+
+// serve is a web server on loopback.
+func serve(t *testing.T, f http.HandlerFunc) string {
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// reconfigure restarts Roundcube with further settings of the plug-in.
+func (s *site) reconfigure(config string) {
+	s.t.Helper()
+	err := s.rc.Restart(s.t.Context(), func(o *mailtest.RoundcubeOptions) {
+		base, _, _ := strings.Cut(o.Plugins[0].Config, "\n// changed")
+		o.Plugins[0].Config = base + "\n// changed\n" + config + "\n"
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// readable is a file's text, and what in it is base64: sessions are stored so.
+func readable(t testing.TB, file string) []string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := []string{string(text)}
+	for _, m := range regexp.MustCompile(`[A-Za-z0-9+/]{40,}=*`).FindAllString(string(text), -1) {
+		for shift := range 4 { // sqlite writes no boundary before it
+			if b, _ := base64.StdEncoding.DecodeString(m[shift:]); len(b) > 0 {
+				all = append(all, string(b))
+			}
+		}
+	}
+	return all
 }

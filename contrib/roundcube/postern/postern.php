@@ -469,7 +469,7 @@ class postern extends rcube_plugin
         $form = '';
         if ($text != 'securitywithout') {
             $form = $this->rc->output->form_tag(
-                ['method' => 'post', 'target' => '_top', 'action' => './?_task=settings&_action=plugin.postern'],
+                ['method' => 'post', 'action' => './?_task=settings&_action=plugin.postern'],
                 html::tag('button', ['type' => 'submit', 'class' => 'button mainaction btn btn-primary'],
                     rcube::Q($this->gettext('securityopen')), ['type', 'class'])
             );
