@@ -21,6 +21,13 @@ func (tab *Tab) Go(url string) int {
 	return status(res)
 }
 
+// Address makes the tab's requests come from another address, where mailtest's
+// nginx takes them.
+func (tab *Tab) Address(ip string) {
+	tab.t.Helper()
+	tab.do("address", call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"X-Test-Address": ip}}))
+}
+
 // Reload loads the page again. A page that a form was posted to posts it again.
 func (tab *Tab) Reload() {
 	tab.t.Helper()

@@ -164,7 +164,8 @@ func (n *Nginx) upstream() string {
 }
 
 // nginxConfig keeps everything in one directory. The workers stay root, who may
-// enter the other servers' directories.
+// enter the other servers' directories. Browsers that say so come from another
+// address: their own is always this machine's.
 const nginxConfig = `daemon off;
 user root;
 worker_processes 1;
@@ -184,6 +185,8 @@ http {
 		server_name localhost mail.example.test;
 		ssl_certificate @CERT@;
 		ssl_certificate_key @KEY@;
+		set_real_ip_from 127.0.0.0/8;
+		real_ip_header X-Test-Address;
 		@PAGES@
 		@LOCATION@
 		@EXTRA@

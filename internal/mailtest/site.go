@@ -223,6 +223,9 @@ func (s *Site) dovecotOptions(ctx context.Context) (DovecotOptions, error) {
 	if o.Door == "" && o.Passdb == "" {
 		o.Door = map[bool]string{false: "2.3-checkpassword.conf", true: "2.4-lua.conf"}[o.Version == V24]
 	}
+	if s.Webmail.plugin() {
+		o.Extra += "login_trusted_networks = 127.0.0.0/8\n" // as the plug-in's README says
+	}
 	o.Verify = Verify{Socket: strings.TrimPrefix(s.Socket, s.Dovecot.Root), URL: s.URL(), Key: s.Key, Nonce: s.Nonce}
 	if s.Postfix != nil {
 		o.Relay = s.Postfix.RelayPort

@@ -15,8 +15,10 @@ type WebmailOptions struct {
 	// Roundcube starts one with the plug-in contrib/roundcube/postern, for the site's
 	// Dovecot and Postfix. Its ports are filled in, its plug-ins come after ours.
 	Roundcube *RoundcubeOptions
-	// WithoutPlugin leaves the plug-in out: a webmail that knows nothing of Postern.
+	// WithoutPlugin leaves the plug-in out: a Roundcube that knows nothing of Postern.
 	WithoutPlugin bool
+	// PluginConfig is PHP at the end of the plug-in's configuration.
+	PluginConfig string
 	// Webhooks is the number of daemons, 1 by default. nginx takes them in turns, the
 	// plug-in asks the first.
 	Webhooks int
@@ -170,7 +172,11 @@ func (s *Site) startWebmail(ctx context.Context) error {
 		o.Webhooks = append(o.Webhooks, hook.Socket)
 	}
 	if w.Roundcube != nil {
-		if err := w.Roundcube.Start(ctx, s.roundcubeOptions()); err != nil {
+		rc, err := s.roundcubeOptions()
+		if err != nil {
+			return err
+		}
+		if err := w.Roundcube.Start(ctx, rc); err != nil {
 			return err
 		}
 		o.Webmail = w.Roundcube.Port
@@ -179,7 +185,7 @@ func (s *Site) startWebmail(ctx context.Context) error {
 }
 
 // roundcubeOptions are the options' with the ports and the plug-in filled in.
-func (s *Site) roundcubeOptions() RoundcubeOptions {
+func (s *Site) roundcubeOptions() (RoundcubeOptions, error) {
 	o := *s.Webmail.options.Roundcube
 	if s.Dovecot != nil {
 		o.IMAP, o.SMTP, o.Sieve = s.Dovecot.IMAP, s.Dovecot.Submission, s.Dovecot.Sieve
@@ -187,7 +193,33 @@ func (s *Site) roundcubeOptions() RoundcubeOptions {
 	if s.Postfix != nil {
 		o.SMTP = s.Postfix.Port
 	}
-	return o
+	if !s.Webmail.plugin() {
+		return o, nil
+	}
+	plugin, err := s.plugin()
+	o.Plugins = append([]RoundcubePlugin{plugin}, o.Plugins...)
+	return o, err
+}
+
+// plugin reports whether there is a Roundcube with the plug-in.
+func (w *Webmail) plugin() bool {
+	return w != nil && w.options.Roundcube != nil && !w.options.WithoutPlugin && !w.options.WithoutWebhook
+}
+
+// plugin is contrib's, configured as its config.inc.php.dist shows. It asks over
+// the unix socket, or over TCP from a root directory, which has no such file.
+func (s *Site) plugin() (RoundcubePlugin, error) {
+	const dir, socket = "roundcube/postern", "unix:///run/postern/webhook.sock"
+	r, hook := s.Webmail.Roundcube, s.Webmail.Webhook()
+	url := "unix://" + hook.Socket
+	if r.Root != "" {
+		url = strings.TrimSuffix(hook.URL(), "/")
+	}
+	if err := os.WriteFile(filepath.Join(r.Dir, "postern.key"), []byte(s.Webmail.HookKey+"\n"), 0o600); err != nil {
+		return RoundcubePlugin{}, err
+	}
+	config, err := contrib(dir+"/config.inc.php.dist", socket, url, "/etc/roundcube/postern.key", r.Inside("postern.key"))
+	return RoundcubePlugin{Name: "postern", Dir: "contrib/" + dir, Config: config + s.Webmail.options.PluginConfig}, err
 }
 
 // logs are the webmail's part of Logs.
