@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,24 +49,50 @@ func (c *Config) KeyPath(role string) string {
 func (c *Config) PublicKeyPath() string { return filepath.Join(c.Keys.Directory, seal.PublicTicket) }
 
 // OpenRing reads the key files of the roles. A missing one is an error: a program
-// without its key could only misread. The public keys of tickets come along where
-// they are: sites without webmail have none.
+// without its key could only misread. The public file of tickets may be missing; what
+// stands in it must be right. Without roles nothing is read.
 func (c *Config) OpenRing(roles ...string) (*seal.Ring, error) {
+	if len(roles) == 0 {
+		return seal.NewRing(nil)
+	}
 	files := make(map[string][]byte)
-	switch public, err := os.ReadFile(c.PublicKeyPath()); {
+	for _, role := range roles {
+		data, err := c.readKey(role)
+		if err != nil {
+			return nil, err
+		}
+		files[role] = data
+	}
+	public, err := secretfile.ReadPublic(c.PublicKeyPath())
+	switch {
 	case err == nil:
 		files[seal.PublicTicket] = public
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	for _, role := range roles {
-		data, err := secretfile.Read(c.KeyPath(role))
-		if err != nil {
-			return nil, fmt.Errorf("key of role %s: %w; make it with: posternctl keys new, or copy it from another host", role, err)
-		}
-		files[role] = data
-	}
 	return seal.NewRing(files)
+}
+
+func (c *Config) readKey(role string) ([]byte, error) {
+	data, err := secretfile.Read(c.KeyPath(role))
+	if err != nil {
+		return nil, fmt.Errorf("key of role %s: %w; make it with: posternctl keys new, or copy it from another host", role, err)
+	}
+	return data, nil
+}
+
+// PublicFile makes the contents of the file at PublicKeyPath from this host's ticket
+// key alone, whatever stands there now.
+func (c *Config) PublicFile() ([]byte, error) {
+	data, err := c.readKey(account.RoleTicket)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := seal.NewRing(map[string][]byte{account.RoleTicket: data})
+	if err != nil {
+		return nil, err
+	}
+	return ring.PublicFile()
 }
 
 // OpenStore opens the directory with the keys of the roles. It connects to
@@ -124,10 +149,10 @@ func (c *Config) LoginSettings() (login.Settings, error) {
 		s.Observe[strings.ToLower(domain)] = login.Period{Until: until}
 	}
 	var err error
-	if s.Masters, err = c.masters(); err != nil {
-		return s, err
-	}
 	if s.WebmailNetworks, err = c.WebmailNetworks(); err != nil {
+		return s, fmt.Errorf("webhook.networks: %w", err)
+	}
+	if s.Masters, err = c.masters(); err != nil {
 		return s, err
 	}
 	if c.Policyserver.HashNonceFile == "" {

@@ -22,8 +22,9 @@ type Webhook struct {
 	TLSKeyFile      string                `toml:"tls_key_file" doc:"PEM file of its key (mode 0600 or 0640), or credential:NAME."`
 	PublicURL       string                `toml:"public_url" doc:"Where browsers find the pages: below the webmail's own host, such as https://mail.example.test/2fa/. Empty: the webhook does not start."`
 	TrustedProxies  []string              `toml:"trusted_proxies" doc:"Networks of the proxies whose X-Forwarded-For is believed."`
-	Networks        []string              `toml:"networks" doc:"Networks of the webmail hosts: tickets open mail from there only."`
+	Networks        []string              `toml:"networks" doc:"Networks of the webmail hosts: tickets open mail from there only. What counts is who connects to Dovecot, or to Postfix: where a proxy stands between, that is the proxy."`
 	Services        []string              `toml:"services" doc:"What a ticket opens: imap, smtp, sieve, pop3."`
+	MaxConns        int                   `toml:"max_connections" doc:"Connections at once, on each listener."`
 	TicketLife      Duration              `toml:"ticket_life" doc:"How long a ticket opens mail before webmail must renew it."`
 	TransactionLife Duration              `toml:"transaction_life" doc:"How long a login that has been begun may take."`
 	Clients         map[string]HookClient `toml:"clients" doc:"Who may call the hook API, each with a key of its own."`
@@ -42,6 +43,7 @@ func defaultWebhook() Webhook {
 		TrustedProxies:  []string{"127.0.0.0/8", "::1/128"},
 		Networks:        []string{"127.0.0.0/8", "::1/128"},
 		Services:        []string{string(account.IMAP), string(account.SMTP), string(account.Sieve)},
+		MaxConns:        1024,
 		TicketLife:      Duration(10 * time.Minute),
 		TransactionLife: Duration(10 * time.Minute),
 		Clients:         map[string]HookClient{},
@@ -53,6 +55,7 @@ func (w *Webhook) problems(ps *problemList) {
 		ps.absolute("webhook.socket", w.Socket)
 	}
 	w.listenProblems(ps)
+	ps.count("webhook.max_connections", w.MaxConns)
 	if w.PublicURL != "" {
 		if err := checkPublicURL(w.PublicURL); err != nil {
 			ps.add("webhook.public_url: %w", err)

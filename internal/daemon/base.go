@@ -90,8 +90,9 @@ func (b *Base) checkKeys(ctx context.Context, cancel context.CancelCauseFunc) {
 				cancel(fmt.Errorf("%s: %w", b.Config.Keys.Directory, err))
 				return
 			}
-			if b.tickets.Store(b.Ring.KnowsTickets(values)); !b.tickets.Load() && b.Ring.CanVerify() {
-				b.Log.Error("webmail's tickets cannot be checked: copy the file from a host of the webhook", "file", b.Config.PublicKeyPath())
+			if b.tickets.Store(b.Ring.KnowsTickets(values)); !b.tickets.Load() {
+				b.Log.Error("webmail's tickets cannot be checked, and are answered with \"unavailable\": copy the file from the webhook's host, and restart",
+					"file", b.Config.PublicKeyPath())
 			}
 			b.keysFit.Store(true)
 			return

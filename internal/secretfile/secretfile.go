@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,27 @@ func Read(ref string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return read(path, func(perm fs.FileMode) error {
+		// systemd makes credentials readable by the unit's user alone.
+		if !credential && perm&0o027 != 0 {
+			return fmt.Errorf("%s has mode %04o: others can read it, or its group can change it; run: chmod 0640 %s (or 0600)", path, perm, path)
+		}
+		return nil
+	})
+}
+
+// ReadPublic is Read for a file that everybody may read, such as public keys: what is
+// believed because of it must not be others' to change.
+func ReadPublic(path string) ([]byte, error) {
+	return read(path, func(perm fs.FileMode) error {
+		if perm&0o022 != 0 {
+			return fmt.Errorf("%s has mode %04o: others can change it; run: chmod 0644 %s", path, perm, path)
+		}
+		return nil
+	})
+}
+
+func read(path string, check func(fs.FileMode) error) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the administrator's configuration names it
 	if err != nil {
 		return nil, err
@@ -38,16 +60,15 @@ func Read(ref string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	// systemd makes credentials readable by the unit's user alone.
-	if perm := info.Mode().Perm(); !credential && perm&0o027 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o: others can read it, or its group can change it; run: chmod 0640 %s (or 0600)", path, perm, path)
+	if err := check(info.Mode().Perm()); err != nil {
+		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(b) > maxSize {
-		return nil, fmt.Errorf("%s is larger than %d bytes: not a secret", path, maxSize)
+		return nil, fmt.Errorf("%s is larger than %d bytes: not a key or password", path, maxSize)
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil, fmt.Errorf("%s is empty", path)
