@@ -2,6 +2,7 @@ package ldapstore
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -45,7 +46,12 @@ func (s *Store) writePlan(ctx context.Context, a *account.Account, p *plan) erro
 		return s.addError(a.Holder, s.write(ctx, func(c *conn) error { return c.Add(req) }))
 	}
 	req := p.modifyRequest()
-	return s.modifyError(a.Holder, a.StateRecord == nil || p.text != nil, s.write(ctx, func(c *conn) error { return c.Modify(req) }))
+	err := s.write(ctx, func(c *conn) error { return c.Modify(req) })
+	if p.text != nil && a.HasHolder && ldap.IsErrorWithCode(err, ldap.LDAPResultObjectClassViolation) {
+		// The holder has the class: so 389-ds says that a single value would become two.
+		return fmt.Errorf("%w: %w", account.ErrConflict, err)
+	}
+	return s.modifyError(a.Holder, a.StateRecord == nil || p.text != nil, err)
 }
 
 // addRequest makes the holder entry of layout subtree.

@@ -2,6 +2,7 @@ package ldapstore
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"postern/internal/account"
@@ -45,6 +46,7 @@ func Test389(t *testing.T) {
 			}
 			h.test389Races(t, stores, mail)
 			h.test389Site(t)
+			h.test389Policies(t, stores, mail)
 		})
 	}
 }
@@ -109,4 +111,46 @@ func (h *harness) test389Site(t *testing.T) {
 	if err := h.Each(ctx, func(a *account.Account) error { n++; return a.Damage() }); err != nil || n != 1 {
 		t.Errorf("%d listed, %v", n, err)
 	}
+}
+
+// test389Policies sets and swaps the policies of all levels.
+func (h *harness) test389Policies(t *testing.T, stores [2]*Store, mail string) {
+	t.Helper()
+	ctx := context.Background()
+	raced := levelNamed(t, "domain "+h.cfg.Layout+".test")
+	for _, was := range []string{"", `{"app_password_max":0}`} {
+		n := race(t, stores, func(s *Store, i int) error {
+			return s.WritePolicy(ctx, raced, was, fmt.Sprintf(`{"app_password_max":%d}`, i+1))
+		})
+		if n != 1 {
+			t.Errorf("%d winners of %q", n, was)
+		}
+		h.setPolicy(t, raced.String(), `{"app_password_max":0}`)
+	}
+	h.setPolicy(t, "domain example.test", `{"app_password_max":9}`)
+	h.setPolicy(t, "class two  words", `{"recommend":false}`)
+	a := h.find(t, mail)
+	n := race(t, stores, func(s *Store, i int) error {
+		mine := *a
+		return s.ApplyPolicy(ctx, &mine, "", fmt.Sprintf(`{"app_password_max":%d}`, i+1))
+	})
+	if n != 1 {
+		t.Errorf("%d winners of an account's policy", n)
+	}
+	must(t, h.ApplyClass(ctx, h.find(t, mail), "", "Two Words"))
+	h.setOwn(t, mail, `{"twofactor":"mandatory"}`)
+	h.policies.forget()
+	e := h.resolve(t, mail)
+	for key, want := range map[string]string{"twofactor": "account", "recommend": "class two words", "app_password_max": "domain example.test"} {
+		if e.Origin[key] != want {
+			t.Errorf("%s is from %s, want %s", key, e.Origin[key], want)
+		}
+	}
+	h.setOwn(t, mail, "")
+	must(t, h.ApplyClass(ctx, h.find(t, mail), "Two Words", ""))
+	h.setPolicy(t, "domain example.test", `{"twofactor":`)
+	if _, err := h.find(t, mail).Policy.Resolve(); err == nil {
+		t.Error("a policy that cannot be read counts for none")
+	}
+	h.setPolicy(t, "domain example.test", `{}`)
 }
