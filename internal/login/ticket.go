@@ -92,7 +92,7 @@ func (g *Gate) sessionReason(acct *account.Account, rec *account.Record, t *sess
 	switch {
 	case err != nil:
 		return Damaged
-	case !rec.Live(g.now()), t.Epoch != s.Epoch, acct.Void(rec, s.Epoch):
+	case !s.Alive(acct, rec, eff, g.now()), acct.Void(rec, t.Epoch):
 		return SessionEnded
 	case !s.Strong && g.twoFactor(acct, eff):
 		return SessionWeak

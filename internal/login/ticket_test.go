@@ -36,8 +36,9 @@ type visit struct {
 
 func newVisit() visit {
 	return visit{
-		record: account.Record{Kind: account.KindSession, ID: sessionID, Created: now.Add(-time.Hour), Expires: now.Add(time.Hour)},
-		body:   session.Session{Epoch: epoch, Client: "roundcube", Strong: true, Via: "totp:abcd"},
+		record: account.Record{Kind: account.KindSession, ID: sessionID, Created: now.Add(-time.Hour), Expires: now.Add(time.Hour),
+			Used: account.Use{At: now.Add(-30 * time.Minute)}},
+		body: session.Session{Epoch: epoch, Client: "roundcube", Strong: true, Via: "totp:abcd"},
 		ticket: session.Ticket{Session: sessionID, Epoch: epoch, Expires: now.Add(10 * time.Minute),
 			Services: []account.Service{account.IMAP, account.SMTP, account.Sieve}},
 		key: "key-1",
@@ -84,15 +85,17 @@ func TestAttack24_Tickets(t *testing.T) {
 		person  func(*person)
 		reason  login.Reason
 	}{
-		"right":                   {},
-		"right, locked by binds":  {person: func(p *person) { p.acct.Status = account.BindLocked }},
-		"right, by submission":    {attempt: func(a *login.Attempt) { a.Service = account.SMTP }},
-		"right, by sieve":         {attempt: func(a *login.Attempt) { a.Service = account.Sieve }},
-		"right, without a peer":   {attempt: func(a *login.Attempt) { a.Client, a.Peer = webmail, netip.Addr{} }},
-		"right, by IPv6":          {attempt: func(a *login.Attempt) { a.Peer = netip.MustParseAddr("2001:db8:1::7%eth0") }},
-		"right, IPv4 in IPv6":     {attempt: func(a *login.Attempt) { a.Peer = netip.MustParseAddr("::ffff:198.51.100.3") }},
-		"right, another name":     {attempt: func(a *login.Attempt) { a.User = "an.alias@example.test" }},
-		"right, weak, no 2FA":     {visit: func(v *visit) { v.body.Strong = false }, person: func(p *person) { p.state.Enrolled = false }},
+		"right":                  {},
+		"right, locked by binds": {person: func(p *person) { p.acct.Status = account.BindLocked }},
+		"right, by submission":   {attempt: func(a *login.Attempt) { a.Service = account.SMTP }},
+		"right, by sieve":        {attempt: func(a *login.Attempt) { a.Service = account.Sieve }},
+		"right, without a peer":  {attempt: func(a *login.Attempt) { a.Client, a.Peer = webmail, netip.Addr{} }},
+		"right, by IPv6":         {attempt: func(a *login.Attempt) { a.Peer = netip.MustParseAddr("2001:db8:1::7%eth0") }},
+		"right, IPv4 in IPv6":    {attempt: func(a *login.Attempt) { a.Peer = netip.MustParseAddr("::ffff:198.51.100.3") }},
+		"right, another name":    {attempt: func(a *login.Attempt) { a.User = "an.alias@example.test" }},
+		"right, weak, no 2FA":    {visit: func(v *visit) { v.body.Strong = false }, person: func(p *person) { p.state.Enrolled = false }},
+		"right, password's age known by now": {visit: func(v *visit) { v.ticket.Epoch = epoch + now.Add(-2*time.Hour).UnixMicro() },
+			person: func(p *person) { p.acct.PasswordChanged = now.Add(-2 * time.Hour) }},
 		"right, no app passwords": {person: func(p *person) { p.acct.Policy = policy.Layers{policy.ParseJSON("account", `{"app_passwords":false}`)} }},
 
 		"of another account":      {visit: func(v *visit) { v.key = "key-2" }, reason: login.BadTicket},
@@ -109,6 +112,8 @@ func TestAttack24_Tickets(t *testing.T) {
 		"session removed":         {visit: func(v *visit) { v.ticket.Session = "another" }, reason: login.SessionEnded},
 		"session ended":           {visit: func(v *visit) { v.record.Ended = now.Add(-time.Second) }, reason: login.SessionEnded},
 		"session expired":         {visit: func(v *visit) { v.record.Expires = now }, reason: login.SessionEnded},
+		"session idle":            {visit: func(v *visit) { v.record.Used.At = now.Add(-13 * time.Hour) }, reason: login.SessionEnded},
+		"session too old by now":  {visit: func(v *visit) { v.record.Created = now.Add(-3 * time.Hour) }, person: func(p *person) { p.acct.Policy = policy.Layers{policy.ParseJSON("account", `{"session_life":"2h"}`)} }, reason: login.SessionEnded},
 		"epoch of the account":    {person: func(p *person) { p.state.Epoch = epoch + 1 }, reason: login.SessionEnded},
 		"epoch of the session":    {visit: func(v *visit) { v.body.Epoch = epoch - 1 }, reason: login.SessionEnded},
 		"epoch of the ticket":     {visit: func(v *visit) { v.ticket.Epoch = epoch - 1 }, reason: login.SessionEnded},
