@@ -156,9 +156,13 @@ func methodIcon(m Method) string {
 }
 
 // address is an address or login name: written from left to right in any language,
-// and broken anywhere if it must.
+// and, if it must, broken where people would: before the @ and behind dots.
 func address(s string) template.HTML {
-	return template.HTML(`<bdi class="address" dir="ltr">` + escape(s) + `</bdi>`) //nolint:gosec // escaped
+	s = escape(s)
+	if strings.Contains(s, "@") {
+		s = strings.NewReplacer("@", "<wbr>@", ".", ".<wbr>").Replace(s)
+	}
+	return template.HTML(`<bdi class="address" dir="ltr">` + s + `</bdi>`) //nolint:gosec // escaped
 }
 
 // personal is a name that somebody gave to a thing.
