@@ -36,5 +36,9 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err = cfg.LoginSettings()
 	errs = append(errs, err)
 	_, err = cfg.Doveadms()
-	return append(errs, err, daemon.CheckStore(ctx, cfg, account.RoleDoor))
+	errs = append(errs, err)
+	if cfg.Login.MainPassword == app.MainByDovecot { // with "next" only webmail asks
+		errs = append(errs, cfg.CheckAuthSocket(ctx))
+	}
+	return append(errs, daemon.CheckStore(ctx, cfg, account.RoleDoor))
 }

@@ -75,7 +75,8 @@ type Policyserver struct {
 
 // Login configures package login.
 type Login struct {
-	MainPassword string               `toml:"main_password" doc:"\"bind\": the directory checks main passwords. \"next\": for accounts without a second factor the site's own passdb, after Postern's, does (Lua door only)."`
+	MainPassword string               `toml:"main_password" doc:"Who checks main passwords. \"bind\": the directory. \"dovecot\": your own passdb behind Postern's, which Postern asks by auth_socket. \"next\": the same, but at the mail doors, for accounts without a second factor, Dovecot itself goes on to it. (The last two need the Lua door.)"`
+	AuthSocket   string               `toml:"auth_socket" doc:"Dovecot's unix socket for Postern's own questions, unused with main_password = \"bind\". See contrib/dovecot/*-main-password.conf."`
 	UnknownUser  string               `toml:"unknown_user" doc:"\"deny\" names that no entry answers to, or leave them to the site's own passdb: \"next\" (Lua door only)."`
 	ReturnUser   bool                 `toml:"return_user" doc:"Tell Dovecot the account's own address as the user name. This moves mailboxes of people who log in by another name."`
 	Fields       map[string]string    `toml:"fields" doc:"Fields for Dovecot and the attributes they come from, such as userdb_home = \"homeDirectory\"."`
@@ -134,7 +135,8 @@ func Default() Config {
 			MaxConns:    1024,
 		},
 		Login: Login{
-			MainPassword: "bind",
+			MainPassword: MainByBind,
+			AuthSocket:   "/run/dovecot/postern-auth",
 			UnknownUser:  "deny",
 			Deadline:     Duration(4 * time.Second),
 			DenialTime:   Duration(50 * time.Millisecond),

@@ -136,7 +136,7 @@ func (c *Config) APIKey() (account.Secret, error) {
 func (c *Config) LoginSettings() (login.Settings, error) {
 	l := c.Login
 	s := login.Settings{
-		MainElsewhere:    l.MainPassword == "next",
+		MainElsewhere:    l.MainPassword == MainByNext,
 		UnknownElsewhere: l.UnknownUser == "next",
 		Deadline:         time.Duration(l.Deadline),
 		DenialTime:       time.Duration(l.DenialTime),

@@ -26,7 +26,8 @@ var replyFields = []string{
 // problems lists what is wrong with values, each with its key.
 func (c *Config) problems() []error {
 	var ps problemList
-	ps.oneOf("login.main_password", c.Login.MainPassword, "bind", "next")
+	ps.oneOf("login.main_password", c.Login.MainPassword, MainByBind, MainByNext, MainByDovecot)
+	ps.socket("login.auth_socket", c.Login.AuthSocket)
 	ps.oneOf("login.unknown_user", c.Login.UnknownUser, "deny", "next")
 	ps.oneOf("privacy.address", string(c.Privacy.Address),
 		string(effect.AddressFull), string(effect.AddressPrefix), string(effect.AddressNone))
@@ -65,10 +66,7 @@ func (c *Config) problems() []error {
 func (c *Config) listeners(ps *problemList) {
 	p := c.Policyserver
 	if p.Socket != "" {
-		ps.absolute("policyserver.socket", p.Socket)
-		if len(p.Socket) > 107 { // sun_path, unix(7)
-			ps.add("policyserver.socket: the path is longer than 107 bytes")
-		}
+		ps.socket("policyserver.socket", p.Socket)
 	}
 	if p.Listen == "" {
 		return
@@ -108,6 +106,13 @@ func (ps *problemList) count(key string, n int) {
 func (ps *problemList) absolute(key, path string) {
 	if !filepath.IsAbs(path) {
 		ps.add("%s: %q is not an absolute path", key, path)
+	}
+}
+
+func (ps *problemList) socket(key, path string) {
+	ps.absolute(key, path)
+	if len(path) > 107 { // sun_path, unix(7)
+		ps.add("%s: the path is longer than 107 bytes", key)
 	}
 }
 

@@ -58,8 +58,10 @@ func (b *Base) Recorder() effect.Fanout { return effect.Fanout{b.Audit, b.Metric
 
 // OpenGate opens what decides logins. The recorder hears of every decision.
 func (b *Base) OpenGate(settings login.Settings, r effect.Recorder) *login.Gate {
+	check := b.Config.PasswordCheck(b.Ring, func(err error) { b.Log.Warn("main passwords cannot be checked", "error", err) })
 	return login.New(login.Parts{
 		Store: b.Store, Prover: b.Ring, Recorder: r, Throttle: b.throttle(), Tickets: tickets{b.Ring, &b.tickets}, Now: time.Now,
+		Check: check,
 	}, settings)
 }
 

@@ -37,6 +37,8 @@ type Gate struct {
 	touches  *toucher
 	throttle Throttle
 	tickets  session.Verifier
+	mains    PasswordCheck
+	noCheck  Reason       // why a main password could not be checked
 	down     atomic.Int64 // Unix nanoseconds of the directory's last failure, 0 since it answered
 
 	// What the auth policy's questions need to know of each other and of /verify,
@@ -51,13 +53,15 @@ type Gate struct {
 }
 
 // Parts are what a Gate stands on. Now is time.Now outside tests; without a
-// Throttle nothing is throttled, without Tickets none can be checked.
+// Throttle nothing is throttled, without Tickets none can be checked, without Check
+// the directory checks main passwords.
 type Parts struct {
 	Store    account.Store
 	Prover   Prover
 	Recorder effect.Recorder
 	Throttle Throttle
 	Tickets  session.Verifier
+	Check    PasswordCheck
 	Now      func() time.Time
 }
 
@@ -66,8 +70,13 @@ func New(p Parts, settings Settings) *Gate {
 	if p.Throttle == nil {
 		p.Throttle = unlimited{}
 	}
+	noCheck := PassdbDown
+	if p.Check == nil {
+		p.Check, noCheck = byBind{p.Store}, DirectoryDown
+	}
 	return &Gate{
 		store: p.Store, prover: p.Prover, recorder: p.Recorder, throttle: p.Throttle, tickets: p.Tickets, now: p.Now, settings: settings,
+		mains: p.Check, noCheck: noCheck,
 		binds: newBindSlots(max(1, settings.MaxBinds)), touches: newToucher(p.Store),
 		flows: newFlows(memoryLimit), verdicts: newVerdicts(memoryLimit), refused: newMemory(memoryLimit),
 		passedOn: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
@@ -83,6 +92,9 @@ const maxName = 64 + 1 + 255
 
 // Mail decides one login at a mail door.
 func (g *Gate) Mail(ctx context.Context, a Attempt) Decision {
+	if a.Service == PrivateService {
+		return g.private(&a)
+	}
 	start := g.now()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, g.settings.Deadline)
@@ -226,7 +238,7 @@ func (g *Gate) find(ctx context.Context, name string) (*account.Account, error) 
 	return acct, err
 }
 
-// bind asks the directory, within the limit on binds: one slow password hash must
+// bind asks for the main password, within the limit on binds: one slow password hash must
 // not starve the logins that need none (ATTACKS 41).
 func (g *Gate) bind(ctx context.Context, a *Attempt, acct *account.Account) Decision {
 	if !g.binds.take(ctx) {
@@ -239,7 +251,7 @@ func (g *Gate) bind(ctx context.Context, a *Attempt, acct *account.Account) Deci
 	case errors.Is(err, account.ErrWrong):
 		return denied(WrongPassword)
 	default:
-		return unavailable(DirectoryDown)
+		return unavailable(g.noCheck)
 	}
 }
 
@@ -265,7 +277,7 @@ func (g *Gate) bindOnce(ctx context.Context, a *Attempt, acct *account.Account) 
 		// Others wait for the answer too: it must not end with the first one's connection.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.settings.Deadline)
 		defer cancel()
-		err := g.store.Bind(ctx, acct, a.Password)
+		err := g.mains.Check(ctx, acct, a.Password)
 		if errors.Is(err, account.ErrWrong) {
 			g.wrong.add(key, g.now().Add(wrongFor))
 		}

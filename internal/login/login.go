@@ -69,8 +69,10 @@ const (
 	DirectoryDown    Reason = "directory_unavailable"
 	Busy             Reason = "busy" // too many binds at once
 	PolicyUnreadable Reason = "policy_unreadable"
-	BadField         Reason = "bad_field"     // an attribute that Dovecot cannot be given
-	NoTicketKey      Reason = "no_ticket_key" // ticket.pub is missing or old: forged or not, nobody can say
+	BadField         Reason = "bad_field"          // an attribute that Dovecot cannot be given
+	PassdbDown       Reason = "passdb_unavailable" // Dovecot could not check a main password
+	Unproven         Reason = "unproven"           // PrivateService, but not asked by Postern
+	NoTicketKey      Reason = "no_ticket_key"      // ticket.pub is missing or old: forged or not, nobody can say
 )
 
 // Attempt is one login as a door saw it.

@@ -69,6 +69,9 @@ func (g *Gate) allow(ctx context.Context, a *Ask, now time.Time) Permit {
 	if a.Master != "" && !g.settings.masterAllowed(a.Master, a.Peer, a.Client) {
 		return refuse(Impersonation)
 	}
+	if a.Service == PrivateService {
+		return g.allowPrivate(a, now)
+	}
 	if g.isSecond(a, now) {
 		return g.secondNet(ctx, a)
 	}

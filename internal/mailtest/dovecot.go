@@ -37,12 +37,17 @@ type DovecotOptions struct {
 	Verify Verify
 	// Policy switches the auth policy on, by contrib's snippet for the version.
 	Policy bool
+	// MainPassword lets Postern ask this Dovecot for main passwords, by contrib's
+	// snippet for the version.
+	MainPassword bool
 	// Script replaces the door's Lua script, contrib/dovecot/postern.lua.
 	Script string
 	// Before is configuration text with passdbs which come before the door's.
 	Before string
 	// Passdb is configuration text with passdbs, which come after the door's.
 	Passdb string
+	// Files are texts beside the configuration, by name; @DIR@ stands for where.
+	Files map[string]string
 	// Userdb replaces the userdb, which gives every user who can log in a maildir.
 	Userdb string
 	// Extra is configuration text at the very end.
@@ -173,6 +178,9 @@ func (d *Dovecot) Reconfigure(o DovecotOptions) error {
 		return fmt.Errorf("dovecot: %w", err)
 	}
 	door["dovecot.conf"] = d.config(o)
+	for name, text := range o.Files {
+		door[name] = d.fill(text)
+	}
 	return writeFiles(d.Dir, door)
 }
 

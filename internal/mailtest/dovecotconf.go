@@ -39,6 +39,9 @@ func (d *Dovecot) config(o DovecotOptions) string {
 	if o.Policy {
 		parts = append(parts, "!include @DIR@/policy.conf\n")
 	}
+	if o.MainPassword {
+		parts = append(parts, "!include @DIR@/main-password.conf\n")
+	}
 	parts = append(parts, o.Passdb, userdb, o.Extra)
 	return d.fill(strings.Join(parts, "\n"))
 }
@@ -74,6 +77,11 @@ func (d *Dovecot) doorFiles(o DovecotOptions) (map[string]string, error) {
 	}
 	if o.Policy {
 		if files["policy.conf"], err = d.policy(o.Verify); err != nil {
+			return nil, err
+		}
+	}
+	if o.MainPassword {
+		if files["main-password.conf"], err = contrib("dovecot/"+d.version()+"-main-password.conf", "user = postern", "user = root"); err != nil {
 			return nil, err
 		}
 	}
@@ -119,6 +127,9 @@ func (d *Dovecot) version() string {
 	}
 	return string(V23)
 }
+
+// AuthSocket is the socket of DovecotOptions.MainPassword, as we see it.
+func (d *Dovecot) AuthSocket() string { return filepath.Join(d.Dir, "run", "postern-auth") }
 
 // doveadmConf is contrib's listener for doveadm's HTTP API, on our port.
 func (d *Dovecot) doveadmConf() (string, error) {

@@ -166,6 +166,9 @@ func (s *Site) settings() Settings {
 	if s.options.EndSessions {
 		all = s.sessionSettings()
 	}
+	if s.Dovecot != nil {
+		all = all.merge(Settings{"login": {"auth_socket": s.Dovecot.AuthSocket()}})
+	}
 	return all.merge(s.socketUsers()).merge(s.webhookSettings()).merge(s.options.Settings)
 }
 
