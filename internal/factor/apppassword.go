@@ -1,5 +1,10 @@
-// Package factor holds what a person proves themselves with: authenticator codes
-// and app passwords. Everything here is pure: bytes and a time in, a verdict out.
+// Package factor holds what a person proves themselves with: the interface of a second
+// factor with authenticators and backup codes behind it, app passwords, and the tokens
+// that administrators hand out to enrol with.
+//
+// Nothing here reads or writes: an account and a time go in, a verdict comes out, and
+// what a right answer uses up is a new value of its record, which the caller swaps for
+// the stored one. That swap is what makes a code work once.
 package factor
 
 import (
