@@ -2,9 +2,12 @@ package browsertest
 
 import (
 	"context"
+	"iter"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"postern/internal/mailtest"
@@ -55,8 +58,22 @@ func newTab(t testing.TB, parent context.Context, opts ...chromedp.ContextOption
 		t.Fatalf("no tab: %v", err)
 	}
 	t.Cleanup(tab.picture)
+	go tab.acceptDialogs(chromedp.Events(ctx, page.JavascriptDialogOpening))
+	// Every tab behaves as if it were in front: clipboards and focus rings need it.
+	tab.do("focus", call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}))
 	tab.SetViewport(desktop[0], desktop[1])
 	return tab
+}
+
+// acceptDialogs says yes to everything that a page asks by alert and the like, and
+// when it is left with something unsaved. Nothing goes on before.
+func (tab *Tab) acceptDialogs(opening iter.Seq2[page.EventJavascriptDialogOpening, error]) {
+	for _, err := range opening {
+		if err != nil {
+			return
+		}
+		_, _ = try(tab, call(page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true}))
+	}
 }
 
 // do runs steps in the tab and fails the test if they do not succeed in time. What

@@ -1,20 +1,99 @@
 package browsertest
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
 
 	"postern/internal/mailtest"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+// TestMain is Main. As the child of TestChromiumEndsWithItsParent it starts a
+// Chromium and waits to be killed.
+func TestMain(m *testing.M) {
+	if os.Getenv("BROWSERTEST_HOLD") == "" {
+		Main(m)
+		return
+	}
+	ctx, err := start()
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(chromedp.FromContext(ctx).Browser.Process().Pid)
+	select {}
+}
+
+// TestChromiumEndsWithItsParent: also when that is killed, nothing is left running.
+func TestChromiumEndsWithItsParent(t *testing.T) {
+	mailtest.Long(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "BROWSERTEST_HOLD=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	line = strings.TrimSpace(line)
+	dir := userDataDir(t, line)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if got := processesWith(t, dir); got < 2 {
+		t.Errorf("%d processes of Chromium with %s", got, dir)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for end := time.Now().Add(patience); processesWith(t, dir) > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d processes of Chromium are left", processesWith(t, dir))
+		}
+	}
+}
+
+// userDataDir is the directory of a Chromium, from its command line.
+func userDataDir(t *testing.T, pid string) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, dir, ok := strings.Cut(string(b), "--user-data-dir=")
+	dir, _, _ = strings.Cut(dir, "\x00")
+	if !ok || !strings.HasPrefix(dir, os.TempDir()+"/chromedp") {
+		t.Fatalf("%q", b)
+	}
+	return dir
+}
+
+// processesWith counts the processes whose command line names a directory.
+func processesWith(t *testing.T, dir string) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), dir) {
+			n++
+		}
+	}
+	return n
+}
 
 // serve starts a site of some pages by path and returns its address under
 // localhost.
@@ -182,6 +261,36 @@ func (b *Browser) expectProblem(want string) {
 	if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0].String(), want)) {
 		b.t.Errorf("%s: %v, want %q", b.URL(), got, want)
 	}
+}
+
+// TestSavedAndCopied reads what a page makes the browser save and copy, and says
+// yes to its questions.
+func TestSavedAndCopied(t *testing.T) {
+	mailtest.Long(t)
+	url := serve(t, map[string]http.HandlerFunc{
+		"/{$}": html(`<form method=post action=/file><button id=save>Save</button></form>
+			<button id=copy onclick="navigator.clipboard.writeText('copied').then(() => out.innerText = 'done')">Copy</button>
+			<button id=ask onclick="out.innerText = confirm('Sure?') ? 'yes' : 'no'">Ask</button><p id=out>`),
+		"/file": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Disposition", `attachment; filename="codes.txt"`)
+			_, _ = fmt.Fprint(w, "one\ntwo\n")
+		},
+	})
+	b := New(t)
+	b.Go(url)
+	for range 2 {
+		if d := b.Download("#save"); d.Name != "codes.txt" || string(d.Content) != "one\ntwo\n" {
+			t.Errorf("%+v", d)
+		}
+	}
+	b.Click("#copy")
+	b.WaitText("#out", "done")
+	if got := b.Clipboard(); got != "copied" {
+		t.Error(got)
+	}
+	b.Click("#ask")
+	b.WaitText("#out", "yes")
+	b.NoProblems()
 }
 
 // TestScreen: what the page is told of its viewport, colours and language.

@@ -39,8 +39,8 @@ func start() (context.Context, error) {
 		return shared.ctx, nil
 	}
 	// The context of the first run must have no deadline: Chromium lives as long.
-	alloc, _ := chromedp.NewExecAllocator(context.Background(), flags()...) //nolint:govet // ends with Chromium, in stop
-	ctx, _ := chromedp.NewContext(alloc)                                    //nolint:govet // likewise
+	alloc, _ := chromedp.NewExecAllocator(context.Background(), flags()...)
+	ctx, _ := chromedp.NewContext(alloc)
 	if err := chromedp.Do(ctx); err != nil {
 		return nil, fmt.Errorf("chromium: %w", err)
 	}

@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 
 // TestRoundcubeStarts uses each Roundcube as people do, behind nginx, at a site
 // with Postern at the door: signs in by the main password, sends a mail and reads
-// it. Its Dovecot is of the same Debian.
+// it. Its Dovecot is of the same Debian; the newer one speaks TLS.
 func TestRoundcubeStarts(t *testing.T) {
 	mailtest.Long(t)
 	for v, dovecot := range map[mailtest.RoundcubeVersion]mailtest.Version{
@@ -19,13 +20,17 @@ func TestRoundcubeStarts(t *testing.T) {
 			began := time.Now()
 			site := mailtest.New(t, mailtest.Options{
 				Dovecot: &mailtest.DovecotOptions{Version: dovecot}, Postfix: &mailtest.PostfixOptions{},
-				Webmail: &mailtest.WebmailOptions{WithoutWebhook: true, Roundcube: &mailtest.RoundcubeOptions{Version: v}},
+				Webmail: &mailtest.WebmailOptions{WithoutWebhook: true, TLS: v == mailtest.RC1618, Roundcube: &mailtest.RoundcubeOptions{Version: v}},
 			})
 			t.Logf("ready after %v", time.Since(began))
 			w := New(t).Webmail(site.Webmail.URL)
+			w.Address("203.0.113.7")
 			w.SignIn("alice@example.test", "not her password")
 			if got := w.WaitLogin(); got != "Login failed." {
 				t.Errorf("with a wrong password: %q", got)
+			}
+			if !strings.Contains(site.Webmail.Roundcube.Log(), "203.0.113.7") {
+				t.Error("Roundcube does not know where the browser is")
 			}
 			w.SignIn("alice@example.test", mailtest.Password)
 			w.WaitInbox()
