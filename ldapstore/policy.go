@@ -243,10 +243,7 @@ func (s *Store) applyText(ctx context.Context, a *account.Account, t text) error
 	p := newPlan(s.ring, a, s.now())
 	p.text = &t
 	if a.StateRecord == nil {
-		if err := a.Damage(); err != nil {
-			return err
-		}
-		if err := p.swapState(); err != nil {
+		if err := p.swapState(); err != nil { // fails on damage
 			return err
 		}
 	}

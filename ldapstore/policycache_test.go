@@ -165,13 +165,16 @@ olcAccess: {0}
 	}
 }
 
-// TestPolicyForgetDuringFlight: what was read before a change is not kept after it.
+// TestPolicyForgetDuringFlight: what was read before a change is neither given to
+// who asks after it, nor kept.
 func TestPolicyForgetDuringFlight(t *testing.T) {
-	var p policies
-	answers := make(chan *policy.Site)
-	p.now = time.Now
-	p.read = func(time.Time) (*policy.Site, error) { return <-answers, nil }
-	got := make(chan *policy.Site)
+	readings := make(chan chan *policy.Site)
+	p := policies{now: time.Now, read: func(time.Time) (*policy.Site, error) {
+		answer := make(chan *policy.Site)
+		readings <- answer
+		return <-answer, nil
+	}}
+	got := make(chan *policy.Site, 1)
 	get := func() {
 		s, err := p.get(context.Background())
 		if err != nil {
@@ -179,36 +182,43 @@ func TestPolicyForgetDuringFlight(t *testing.T) {
 		}
 		got <- s
 	}
-	old, fresh := &policy.Site{}, &policy.Site{Stray: []string{"fresh"}}
-	_, f := p.current(context.Background())
+	_, first := p.current(context.Background())
+	early := receive(t, readings)
 	p.forget()
 	go get()
-	answers <- old // to the first flight or the second: both are waiting
-	select {
-	case <-f.done:
-		answers <- fresh
-		if s := <-got; s != fresh {
-			t.Error("got what was read before the change")
-		}
-	case s := <-got:
-		if s != old {
-			t.Error("a wrong answer")
-		}
-		answers <- fresh
-		<-f.done
-		if known, _ := p.current(context.Background()); known != old {
-			t.Error("the forgotten flight has replaced a later one")
-		}
+	late := receive(t, readings)
+	old, fresh := &policy.Site{}, &policy.Site{Stray: []string{"fresh"}}
+	late <- fresh
+	if s := receive(t, got); s != fresh {
+		t.Error("got what was read before the change")
 	}
-	// Who waits no longer goes; the flight goes on for others.
+	early <- old
+	receive(t, first.done)
+	if known, _ := p.current(context.Background()); known != fresh {
+		t.Error("the early reading has replaced the late one")
+	}
+
+	// Who gives up waiting does not end the reading for others.
 	p.forget()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := p.get(ctx)
 	wantErr(t, err, account.ErrUnavailable)
 	go get()
-	answers <- fresh
-	if s := <-got; s != fresh {
-		t.Error("the flight was lost")
+	receive(t, readings) <- fresh
+	if s := receive(t, got); s != fresh {
+		t.Error("the reading was lost")
+	}
+}
+
+// receive waits, but not for ever.
+func receive[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody answers")
+		panic("unreachable")
 	}
 }
