@@ -16,12 +16,12 @@ DEMO := build/demo/demo
 
 all: build
 
-build: $(BIN)/checkpassword $(BIN)/policyserver $(BIN)/posternctl
+build: $(BIN)/checkpassword $(BIN)/policyserver $(BIN)/webhook $(BIN)/posternctl
 
-.PHONY: $(BIN)/checkpassword $(BIN)/policyserver $(BIN)/posternctl
+.PHONY: $(BIN)/checkpassword $(BIN)/policyserver $(BIN)/webhook $(BIN)/posternctl
 $(BIN)/checkpassword:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS) $(EARLY)' -o $@ ./checkpassword
-$(BIN)/policyserver $(BIN)/posternctl: $(BIN)/%:
+$(BIN)/policyserver $(BIN)/webhook $(BIN)/posternctl: $(BIN)/%:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./$*
 
 # What the tests need: Debian packages, and a Debian 13 root for Dovecot 2.4.

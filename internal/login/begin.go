@@ -75,7 +75,7 @@ func (s *SignIn) next(t *transaction, a *account.Account, step string) Result {
 		reason := map[string]Reason{StepFactor: FirstFactor, StepEnrol: EnrolmentNeeded}[step]
 		s.event(effect.FirstFactor, t, a, effect.Event{Outcome: account.Granted.String(), Reason: string(reason), Credential: "main"})
 	}
-	page := "signin"
+	page := "sign-in"
 	if step == StepEnrol {
 		page = "enrol"
 	}

@@ -39,6 +39,12 @@ func (o *Owner) Enrolee(now time.Time) *Enrolee {
 	if !o.Confirmed(now) {
 		return nil
 	}
+	return o.Finishing()
+}
+
+// Finishing is the owner as one who finishes adding a factor, which CheckEnrol found
+// right while the owner was freshly confirmed: good for FinishEnrol alone.
+func (o *Owner) Finishing() *Enrolee {
 	return &Enrolee{person: o.person, browser: o.browser, bind: o.s.ID, user: o.User(),
 		actor: o.Actor(), event: effect.Event{Session: o.record.ID}}
 }
@@ -59,6 +65,12 @@ func (s *SignIn) EnrolPrompt(ctx context.Context, e *Enrolee, method string) (Pr
 	return s.prompt(ctx, &e.person, prompted{method, factor.Enrol, e.bind, e.browser})
 }
 
+// EnrolState opens the state of a prompt of the same enrolment, for the page that shows
+// what is in it (factor.DecodeTOTPEnrolment). Any error means: begin again.
+func (s *SignIn) EnrolState(e *Enrolee, method, state string) ([]byte, error) {
+	return s.factorState(state, prompted{method, factor.Enrol, e.bind, e.browser})
+}
+
 // enrolment is a factor that was proved and is not stored yet: its owner is looking
 // at the backup codes.
 type enrolment struct {
@@ -68,6 +80,8 @@ type enrolment struct {
 	ID     string         `cbor:"4,keyasint"`
 	Method string         `cbor:"5,keyasint"`
 	Backup []byte         `cbor:"6,keyasint,omitempty"` // body of the codes' record
+	// Epoch is the account's when the factor was proved: nothing is stored in another.
+	Epoch int64 `cbor:"7,keyasint,omitempty"`
 }
 
 // Enrolment is what CheckEnrol found right: the codes to be shown, if any, and the
@@ -96,7 +110,7 @@ func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name strin
 	}
 	record := t.response.Record
 	record.Kind, record.Name = f.Kind(), name
-	en := enrolment{Bind: e.bind, Kind: record.Kind, ID: record.ID, Method: f.Name(), Record: record}
+	en := enrolment{Bind: e.bind, Kind: record.Kind, ID: record.ID, Method: f.Name(), Record: record, Epoch: e.Account.Epoch()}
 	var backup factor.NewBackup
 	if e.Policy.BackupCodes && len(e.Account.Values(account.KindBackup)) == 0 {
 		if backup, err = s.newBackup(ctx); err != nil {
@@ -121,7 +135,7 @@ func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (fir
 	}
 	en.Record.Kind, en.Record.ID = en.Kind, en.ID
 	done, err := s.desk.Enrol(ctx, e.actor, e.Account.Name, desk.Enrolment{
-		Record: en.Record, Method: en.Method, Backup: en.Backup, Token: account.SecretString(e.token), Epoch: e.Account.Epoch(),
+		Record: en.Record, Method: en.Method, Backup: en.Backup, Token: account.SecretString(e.token), Epoch: en.Epoch,
 	})
 	if errors.Is(err, desk.ErrNothing) {
 		return false, nil

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"postern/internal/app"
+	"postern/internal/daemon"
+	"postern/internal/desk"
+	"postern/internal/login"
+	"postern/internal/web"
+)
+
+// server is the object graph of the daemon.
+type server struct {
+	*daemon.Base
+	cfg         *app.Config
+	log         *slog.Logger
+	times       *prometheus.HistogramVec
+	clients     []*client
+	proxies     []netip.Prefix
+	public      *url.URL // of the pages
+	certificate certificate
+
+	gate   *login.Gate
+	signIn *login.SignIn
+	desk   *desk.Desk
+	pages  *web.Pages
+	csrf   web.CSRF
+	now    func() time.Time
+}
+
+// open builds everything; it needs no directory yet.
+func open(cfg *app.Config, log *slog.Logger) (*server, error) {
+	if err := errors.Join(configProblems(cfg)...); err != nil {
+		return nil, err
+	}
+	s := &server{cfg: cfg, log: log, now: time.Now}
+	var errs [7]error
+	s.clients, errs[0] = openClients(cfg)
+	s.proxies, errs[1] = cfg.TrustedProxies()
+	s.public, errs[2] = url.Parse(cfg.Webhook.PublicURL)
+	errs[3] = s.certificate.reload(cfg)
+	s.Base, errs[4] = daemon.OpenBase("webhook", cfg, log, roles...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	s.pages, errs[5] = cfg.OpenPages()
+	errs[6] = s.openSignIn()
+	s.csrf = web.CSRF{Key: pageKey{s.Ring}}
+	s.times = s.Metrics.Histogram("postern_hook_seconds", "Duration of the hook API's methods.", "method",
+		.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5)
+	return s, errors.Join(errs[:]...)
+}
+
+// configProblems are those of a configuration that other programs may have.
+func configProblems(cfg *app.Config) []error {
+	var errs []error
+	if cfg.Webhook.PublicURL == "" {
+		errs = append(errs, fmt.Errorf("%s: webhook.public_url: needed: where browsers find the pages", cfg.Path()))
+	}
+	if len(cfg.Webhook.Clients) == 0 {
+		errs = append(errs, fmt.Errorf("%s: webhook.clients: needed: nobody could call", cfg.Path()))
+	}
+	_, err := cfg.HookKeys()
+	return append(errs, err)
+}
+
+func (s *server) openSignIn() error {
+	settings, err := s.cfg.LoginSettings()
+	if err != nil {
+		return err
+	}
+	recorder, err := s.cfg.SessionRecorder(s.Recorder(), s.Store, func(err error) { s.log.Warn("ending live sessions", "error", err) })
+	if err != nil {
+		return err
+	}
+	s.gate = s.OpenGate(settings, recorder)
+	s.desk = &desk.Desk{Store: s.Store, Recorder: recorder, Now: s.now}
+	s.signIn = s.cfg.OpenSignIn(s.gate, s.desk, s.Ring)
+	return nil
+}
+
+// Serve implements daemon.Server.
+func (s *server) Serve(ctx context.Context) error {
+	listeners, err := s.listeners()
+	if err != nil {
+		return err
+	}
+	return s.Base.Serve(ctx, daemon.Service{
+		Handler: s.routes(), Listeners: listeners, Finish: s.gate.Close,
+		Reload:    func() error { return s.certificate.reload(s.cfg) },
+		WriteTime: time.Duration(s.cfg.Login.Deadline) + 15*time.Second,
+	})
+}
