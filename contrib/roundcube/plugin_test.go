@@ -104,6 +104,9 @@ func TestReturnRefused(t *testing.T) {
 	thief.get(back[:len(back)-1]+"x&code="+goodCode).refused(t, text)
 	thief.get("?_task=login&_action=postern&code="+goodCode).refused(t, text)
 	thief.get(back).refused(t, text) // without a code
+	if p := s.browser().get(back + "&code=" + goodCode); strings.Contains(p.body, goodCode) {
+		t.Error("the code stands in the login page, as the address to go on to")
+	}
 	if slices.Contains(s.hook.paths(), "/v1/exchange") || s.tries() != "" {
 		t.Errorf("%v\n%s", s.hook.paths(), s.tries())
 	}

@@ -43,7 +43,7 @@ class postern extends rcube_plugin
 
         foreach ([
             'startup', 'authenticate', 'unauthenticated', 'ready', 'session_destroy', 'loginform_content',
-            'storage_connect', 'smtp_connect', 'managesieve_connect', 'settings_actions',
+            'storage_connect', 'settings_actions',
         ] as $name) {
             $this->add_hook($name, [$this, $name]);
         }
@@ -344,7 +344,11 @@ class postern extends rcube_plugin
 
     // ---- the mail servers
 
-    /** Gives IMAP the browser's address and the fresh ticket; once more with a new one. */
+    /**
+     * Gives IMAP the browser's address and the fresh ticket; once more with a new one.
+     * SMTP (%p) and ManageSieve take the session's password when they connect, which
+     * startup has renewed.
+     */
     public function storage_connect($args)
     {
         if ($this->rc->config->get('postern_client_address', true)) {
@@ -378,27 +382,6 @@ class postern extends rcube_plugin
         }
 
         return $result == postern_answer::GRANTED;
-    }
-
-    /** %p is the session's password: a request that took long needs a fresh one. */
-    public function smtp_connect($args)
-    {
-        $session = $this->session();
-        if ($session && $session->due(time())) {
-            $this->renew($session);
-        }
-
-        return $args;
-    }
-
-    public function managesieve_connect($args)
-    {
-        if ($this->session()) {
-            $this->smtp_connect([]);
-            $args['password'] = $this->ticket();
-        }
-
-        return $args;
     }
 
     // ---- settings

@@ -168,7 +168,7 @@ class postern_hook
         while (!feof($stream)) {
             $this->patience($stream, $deadline);
             $part = @fread($stream, 8192);
-            if ($part === false) {
+            if ($part === false && !stream_get_meta_data($stream)['timed_out']) {
                 break;
             }
             $answer .= $part;
