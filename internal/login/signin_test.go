@@ -26,7 +26,7 @@ import (
 // slapd is started by the first test of SignIn: its races and clocks need a real
 // directory, whose one Modify decides.
 var slapd = sync.OnceValues(func() (*mailtest.Slapd, error) {
-	return mailtest.StartSlapd(context.Background(), mailtest.SlapdOptions{})
+	return mailtest.StartSlapd(context.Background(), mailtest.SlapdOptions{Lockout: true})
 })
 
 func TestMain(m *testing.M) {
@@ -74,15 +74,7 @@ func newSite(t *testing.T, defaults policy.Settings) *site {
 		t.Fatal(err)
 	}
 	w.ring = newKeys(t)
-	w.store, err = ldapstore.Open(ldapstore.Config{
-		ReadURIs: []string{directory.URI()}, BindDN: mailtest.ServiceDN, BindPassword: account.SecretString(mailtest.Password),
-		Base: mailtest.Base, UserFilter: "(mail=%u)", PosternBase: mailtest.PosternBase, Timeout: 5 * time.Second,
-		DefaultPolicy: policy.Layer{Origin: "default", Settings: defaults},
-	}, w.ring)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.store.Close)
+	w.store = openLDAP(t, directory, w.ring, defaults)
 	w.desk = &desk.Desk{Store: w.store, Recorder: w.trail, Now: w.clock}
 	w.SignIn, w.gate = w.node()
 	return w
