@@ -61,6 +61,11 @@ func newHarness(t testing.TB, defaults policy.Settings) *harness {
 
 func openStore(t testing.TB, defaults policy.Settings) *ldapstore.Store {
 	t.Helper()
+	return openStoreWith(t, defaults, newRing(t))
+}
+
+func newRing(t testing.TB) *seal.Ring {
+	t.Helper()
 	files := map[string][]byte{}
 	for _, role := range []string{account.RoleDoor, account.RoleFactor} {
 		f, _, err := seal.NewFile(role)
@@ -73,6 +78,11 @@ func openStore(t testing.TB, defaults policy.Settings) *ldapstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ring
+}
+
+func openStoreWith(t testing.TB, defaults policy.Settings, ring *seal.Ring) *ldapstore.Store {
+	t.Helper()
 	s, err := ldapstore.Open(ldapstore.Config{
 		ReadURIs: []string{directory.URI()}, BindDN: mailtest.ServiceDN, BindPassword: account.SecretString(mailtest.Password),
 		Base: mailtest.Base, UserFilter: "(mail=%u)", PosternBase: mailtest.PosternBase, Timeout: 5 * time.Second,

@@ -73,12 +73,13 @@ func (d *Desk) Rename(ctx context.Context, who Actor, user string, n NewName) er
 		if err != nil {
 			return invalid(err)
 		}
+		if !n.Kind.IsFactor() && n.Kind != account.KindDevice && n.Kind != account.KindApp {
+			return fmt.Errorf("%w: %s has no name", ErrInvalid, n.Kind)
+		}
 		r, err := dr.find(n.Ref)
 		switch {
 		case err != nil:
 			return err
-		case !n.Kind.IsFactor() && n.Kind != account.KindDevice && n.Kind != account.KindApp:
-			return fmt.Errorf("%w: a %s has no name", ErrInvalid, n.Kind)
 		case !r.Ended.IsZero():
 			return fmt.Errorf("%s has ended: %w", n, account.ErrNoRecord)
 		case dr.nameTaken(n.Kind, n.ID, name):
