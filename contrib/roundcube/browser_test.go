@@ -101,7 +101,7 @@ func (s *site) startRoundcube(config string, plugins []mailtest.RoundcubePlugin)
 	err := s.rc.Start(s.t.Context(), mailtest.RoundcubeOptions{
 		IMAP: s.dovecot.IMAP, SMTP: s.dovecot.Submission, Sieve: s.dovecot.Sieve,
 		Plugins: append([]mailtest.RoundcubePlugin{{Name: "postern", Dir: "contrib/roundcube/postern", Config: settings}}, plugins...),
-		Config:  "$config['log_logins'] = true;\n$config['session_debug'] = true;\n",
+		Config:  "$config['language'] = null;\n$config['log_logins'] = true;\n$config['session_debug'] = true;\n",
 	})
 	if err != nil {
 		s.t.Fatal(err)

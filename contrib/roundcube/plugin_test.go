@@ -5,6 +5,7 @@ package roundcube
 
 import (
 	"html"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -383,4 +384,34 @@ func TestMisconfigured(t *testing.T) {
 	if len(s.hook.paths()) != 0 {
 		t.Errorf("%v", s.hook.paths())
 	}
+}
+
+// TestOtherLanguages: the webhook's texts are shown to who reads their language;
+// everybody else gets the plug-in's.
+func TestOtherLanguages(t *testing.T) {
+	s := newSite(t, "")
+	for language, want := range map[string]string{"de": "Die Anmeldung ist fehlgeschlagen.", "ru": "Zu viele Versuche.", "en": "Login failed"} {
+		b := s.browser()
+		b.get("?_task=login", "Accept-Language", language)
+		s.hook.change(func() {
+			s.hook.answer["/v1/login"] = func(w http.ResponseWriter) {
+				if language == "ru" { // as if this were Russian
+					w.Header().Set("Content-Language", "ru")
+				} else if language == "en" {
+					w.Header().Set("Content-Language", "de")
+				}
+				_, _ = io.WriteString(w, `{"result":"denied","message":"Zu viele Versuche."}`)
+			}
+		})
+		form := loginForm(alice, password)
+		form.Set("_token", b.token)
+		b.do(http.MethodPost, "?_task=login", form, "Accept-Language", language).refused(t, want)
+		if got := s.hook.last("/v1/login").language; got != map[string]string{"de": "de-DE", "ru": "ru-RU", "en": "en-US"}[language] {
+			t.Errorf("asked for %q", got)
+		}
+	}
+	s.hook.answers("/v1/login", 0, "")
+	b := s.browser()
+	b.get("?_task=login", "Accept-Language", "fr")
+	b.get("?_task=login&_action=postern&code=x", "Accept-Language", "fr").refused(t, "La connexion a pris trop de temps")
 }

@@ -173,7 +173,7 @@ class postern extends rcube_plugin
         case postern_answer::ASKED:
             $this->send_away(new postern_pending($state, $answer->transaction, $_POST, time()), $answer->url);
         case postern_answer::DENIED:
-            return $this->refuse($args, 'loginfailed', $answer->message);
+            return $this->refuse($args, 'loginfailed', $answer);
         }
 
         if ($path == '/v1/passkey') {
@@ -213,7 +213,7 @@ class postern extends rcube_plugin
             return $this->admit($args, $answer);
         }
         if ($answer->result == postern_answer::DENIED) {
-            return $this->refuse($args, 'postern.expired', $answer->message);
+            return $this->refuse($args, 'postern.expired', $answer);
         }
 
         return $this->refuse($args, 'postern.unavailable');
@@ -235,14 +235,23 @@ class postern extends rcube_plugin
         return $args;
     }
 
-    /** Makes the login fail with a text, or with the label if there is none. */
-    private function refuse($args, $label, $text = '')
+    /** Makes the login fail with the answer's text, if it is in the user's language, or with our own. */
+    private function refuse($args, $label, $answer = null)
     {
         $args['valid'] = true; // otherwise Roundcube speaks of an invalid request
         $args['abort'] = true;
-        $args['error'] = $text === '' ? $label : rcube::Q($text);
+        $args['error'] = $label;
+
+        if ($answer && $answer->message !== '' && $answer->language == strtok($this->language(), '_')) {
+            $args['error'] = rcube::Q($answer->message);
+        }
 
         return $args;
+    }
+
+    private function language()
+    {
+        return isset($_SESSION['language']) ? $_SESSION['language'] : 'en_US';
     }
 
     /** Puts the passkey button on the login page. */
@@ -509,7 +518,11 @@ class postern extends rcube_plugin
             return $args; // not asked for; the driver sees the ticket
         }
 
-        $answer = $this->call('/v1/check', ['grant' => $session->grant, 'password' => $current]);
+        $answer = $this->call('/v1/check', [
+            'grant'     => $session->grant,
+            'password'  => $current,
+            'remote_ip' => rcube_utils::remote_addr(),
+        ]);
 
         if ($answer->result != postern_answer::GRANTED && $answer->result != postern_answer::DENIED) {
             $this->rc->output->show_message('postern.checkunavailable', 'error');
@@ -531,7 +544,7 @@ class postern extends rcube_plugin
     private function call($path, $fields)
     {
         try {
-            $answer = $this->hook()->call($path, $fields, isset($_SESSION['language']) ? $_SESSION['language'] : '');
+            $answer = $this->hook()->call($path, $fields, $this->language());
         }
         catch (InvalidArgumentException $e) {
             $answer = postern_answer::unavailable($e->getMessage());

@@ -42,6 +42,9 @@ class postern_answer
     /** @var string text for the user; may be empty */
     public $message = '';
 
+    /** @var string language of $message, two or three letters */
+    public $language = 'en';
+
     /** @var string cause for the log; never for the user, never with a secret */
     public $cause = '';
 

@@ -85,13 +85,16 @@ class postern_hook
         }
 
         try {
-            list($status, $answer) = $this->exchange($this->request($path, $body, $language));
+            list($status, $head, $answer) = $this->exchange($this->request($path, $body, $language));
         }
         catch (RuntimeException $e) {
             return postern_answer::unavailable("$path: " . $e->getMessage());
         }
 
         $answer = postern_answer::parse($status, $answer);
+        if (preg_match('/^content-language:[ \t]*([a-z]{2,3})\b/im', $head, $m)) {
+            $answer->language = strtolower($m[1]);
+        }
         if ($answer->cause !== '') {
             $answer->cause = "$path: " . $answer->cause;
         }
@@ -117,7 +120,7 @@ class postern_hook
         return implode("\r\n", $headers) . "\r\n\r\n" . $body;
     }
 
-    /** Sends a request; returns the answer's status and body. */
+    /** Sends a request; returns the answer's status, head and body. */
     private function exchange($request)
     {
         $deadline = microtime(true) + self::TOTAL_TIME;
@@ -190,7 +193,7 @@ class postern_hook
         stream_set_timeout($stream, (int) $left, (int) (1000000 * ($left - (int) $left)));
     }
 
-    /** Splits an answer into status and body, which must be whole. */
+    /** Splits an answer into status, head and body, which must be whole. */
     private static function split($answer)
     {
         $parts = explode("\r\n\r\n", $answer, 2);
@@ -202,6 +205,6 @@ class postern_hook
             throw new RuntimeException('the answer was cut short');
         }
 
-        return [(int) $m[1], $parts[1]];
+        return [(int) $m[1], $parts[0], $parts[1]];
     }
 }
