@@ -91,12 +91,23 @@ func (tab *Tab) Screenshot(name string, width, height int) string {
 		height, shot = desktop[1], chromedp.FullScreenshot(100)
 	}
 	tab.SetViewport(width, height)
+	tab.settle()
 	png := run(tab, "screenshot", shot)
 	path, err := writePicture(fmt.Sprintf("%s-%d", name, width), png)
 	if err != nil {
 		tab.t.Fatal(err)
 	}
 	return path
+}
+
+// settle waits for fonts and pictures, and for nothing that moves: what is to end
+// ends at once.
+func (tab *Tab) settle() {
+	tab.t.Helper()
+	Eval[bool](tab, `document.fonts.ready
+		.then(() => Promise.all([...document.images].map(i => i.decode().catch(() => 0))))
+		.then(() => document.getAnimations().forEach(a => { try { a.finish() } catch { a.cancel() } }))
+		.then(() => true)`)
 }
 
 // picture is taken of the tab when its test has failed.

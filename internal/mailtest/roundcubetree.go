@@ -155,8 +155,12 @@ $config['proxy_whitelist'] = ['127.0.0.1'];
 $config['plugins'] = [@PLUGINS@];
 `
 
-// roundcubeIndex is the front page. A link to Debian's would find Debian's tree.
+// roundcubeIndex is the front page. A link to Debian's would find Debian's tree. The
+// port is the browser's, as nginx tells php-fpm; PHP's own server tells its own.
 const roundcubeIndex = `<?php
+if (preg_match('/:(\d+)$/D', $_SERVER['HTTP_HOST'] ?? '', $m)) {
+    $_SERVER['SERVER_PORT'] = $m[1];
+}
 define('INSTALL_PATH', dirname(__DIR__) . '/');
 require INSTALL_PATH . 'index.php';
 `
