@@ -141,7 +141,10 @@ func (p Policies) change(ctx context.Context, who Actor, l policy.Level, plan fu
 		p.record(who, t, effect.Event{Action: effect.PolicyChanged, Outcome: "done", Detail: t.prefix() + c})
 	}
 	shown, err := t.shown()
-	return ChangedPolicy{shown, changes}, err
+	if err != nil { // the change is made all the same
+		shown.Problems = []error{err}
+	}
+	return ChangedPolicy{shown, changes}, nil
 }
 
 func (p Policies) changeOnce(ctx context.Context, t *target, plan func(*target) (policy.Settings, error)) ([]string, error) {
