@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a step may take, on a machine that is busy.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // Browser is one person's browser, with its first tab.
 type Browser struct{ *Tab }

@@ -1,0 +1,61 @@
+package browsertest
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"postern/internal/mailtest"
+)
+
+// TestWebmailSite signs in to each Roundcube with the plug-in, at a site with two
+// webhooks that take turns.
+func TestWebmailSite(t *testing.T) {
+	mailtest.Long(t)
+	for _, v := range []mailtest.RoundcubeVersion{mailtest.RC165, mailtest.RC1618} {
+		t.Run(string(v), func(t *testing.T) {
+			began := time.Now()
+			site := mailtest.New(t, mailtest.Options{
+				Dovecot: &mailtest.DovecotOptions{Door: "2.3-lua.conf"}, Postfix: &mailtest.PostfixOptions{},
+				Webmail: &mailtest.WebmailOptions{Webhooks: 2, TLS: v == mailtest.RC1618, Roundcube: &mailtest.RoundcubeOptions{Version: v}},
+			})
+			t.Logf("ready after %v", time.Since(began))
+			w := New(t).Webmail(site.Webmail.URL)
+			w.SignIn("bob@example.test", mailtest.Password)
+			w.WaitInbox()
+			w.Logout()
+			code := addTOTP(t, site, "alice@example.test")
+			w.SignIn("alice@example.test", mailtest.Password)
+			w.Fill("#code", code)
+			w.Screenshot("hosted-"+string(v), 1280, 800)
+			w.Follow("button.primary")
+			w.WaitInbox()
+			w.Send("alice@example.test", "by ticket", "Hello.")
+			if got := w.Read("by ticket"); got != "Hello." {
+				t.Errorf("the message says %q", got)
+			}
+			w.NoProblems()
+		})
+	}
+}
+
+// addTOTP gives an account an authenticator app and returns its code of now.
+func addTOTP(t *testing.T, site *mailtest.Site, user string) string {
+	t.Helper()
+	out, err := site.Posternctl(context.Background(), "totp", "add", user, "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ Secret string }
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.GenerateCode(made.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
