@@ -10,7 +10,8 @@ import (
 )
 
 // TestForwardedAddress: behind a trusted webmail host the address that it forwards
-// by IMAP ID counts, for the limits and in the audit log.
+// by IMAP ID counts, for the limits and in the audit log. For a ticket, webmail's own
+// counts: whoever may forward addresses cannot forward that one (ATTACKS 24).
 func TestForwardedAddress(t *testing.T) {
 	t.Parallel()
 	for _, d := range doors {
@@ -21,19 +22,41 @@ func TestForwardedAddress(t *testing.T) {
 			o.Dovecot.Extra = "login_trusted_networks = 127.0.0.0/8\n"
 			w := fresh(t, o)
 			user := w.user("main password")
-			m := w.now()
-			c, err := mailclient.Dial(t.Context(), w.target(mailclient.IMAP))
-			must(t, err)
-			defer func() { _ = c.Close() }()
-			_, err = c.Command(t.Context(), `ID ("x-originating-ip" "203.0.113.77")`)
-			must(t, err)
-			r, err := c.Native(t.Context(), user, "main password")
-			must(t, err)
-			if e := w.last(m, user, effect.Login); r.Outcome != mailclient.OK || e.Client.String() != "203.0.113.77" || e.Peer.String() != "127.0.0.1" {
-				t.Errorf("%s; client %v, peer %v", r.Text, e.Client, e.Peer)
+			ticket := w.visit(user).text()
+			for name, c := range map[string]struct {
+				from, forwarded, password string
+				reason                    login.Reason
+			}{
+				"main password":        {"127.0.0.1", "203.0.113.77", "main password", ""},
+				"ticket":               {"127.0.0.1", "203.0.113.77", ticket, ""},
+				"stolen ticket":        {elsewhere, "203.0.113.77", ticket, login.WrongNetwork},
+				"stolen, and forwards": {elsewhere, "127.0.0.1", ticket, login.WrongNetwork},
+			} {
+				m := w.now()
+				r := w.forwarding(c.from, c.forwarded, user, c.password)
+				e := w.last(m, user, effect.Login)
+				if (r.Outcome == mailclient.OK) != (c.reason == "") || e.Reason != string(c.reason) ||
+					e.Client.String() != c.forwarded || e.Peer.String() != c.from {
+					t.Errorf("%s: %s; reason %q, client %v, peer %v", name, r.Text, e.Reason, e.Client, e.Peer)
+				}
 			}
 		})
 	}
+}
+
+// forwarding logs in by IMAP from an address of this host, and forwards another.
+func (w *world) forwarding(from, address, user, password string) mailclient.Result {
+	w.t.Helper()
+	target := w.target(mailclient.IMAP)
+	target.From = from
+	c, err := mailclient.Dial(w.t.Context(), target)
+	must(w.t, err)
+	defer func() { _ = c.Close() }()
+	_, err = c.Command(w.t.Context(), `ID ("x-originating-ip" "`+address+`")`)
+	must(w.t, err)
+	r, err := c.Native(w.t.Context(), user, password)
+	must(w.t, err)
+	return r
 }
 
 // TestAttack13_MasterUserWithPolicy: where a master passdb is final, ours is never

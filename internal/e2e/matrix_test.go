@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/internal/account"
 	"postern/internal/effect"
@@ -27,14 +28,17 @@ const (
 	appService  = "another service's app password"
 	appOfOther  = "another user's app password"
 	appMistyped = "mistyped app password"
-	ticket      = "forged ticket"
+	ticketRight = "ticket"
+	ticketOther = "another user's ticket"
+	ticketEnded = "ticket of an ended session"
+	ticketFalse = "forged ticket"
 	empty       = "empty password"
 )
 
 var (
 	accounts    = []string{noFactor, withFactor, disabled}
 	credentials = []string{mainRight, mainWrong, mainOfOther, appRight, appBare, appRevoked, appExpired,
-		appService, appOfOther, appMistyped, ticket, empty}
+		appService, appOfOther, appMistyped, ticketRight, ticketOther, ticketEnded, ticketFalse, empty}
 )
 
 // refusals are the credentials that are wrong in themselves, whoever shows them.
@@ -46,12 +50,14 @@ var refusals = map[string]login.Reason{
 	appService:  login.WrongService,
 	appOfOther:  login.AppPasswordUnknown,
 	appMistyped: login.NearMiss,
-	ticket:      login.BadTicket,
+	ticketOther: login.BadTicket,
+	ticketEnded: login.SessionEnded,
+	ticketFalse: login.BadTicket,
 }
 
 // rule says why a login must be refused; "" lets it in. It is the same for every
-// service, mechanism and door: that is the promise.
-func rule(accountKind, credential string) login.Reason {
+// service, mechanism and door, but that tickets are not for POP3: that is the promise.
+func rule(accountKind, credential string, s mailclient.Service) login.Reason {
 	switch {
 	case credential == empty:
 		return login.EmptyPassword
@@ -59,6 +65,8 @@ func rule(accountKind, credential string) login.Reason {
 		return login.AccountDisabled
 	case accountKind == withFactor && credential == mainRight:
 		return login.AppPasswordRequired
+	case s == mailclient.POP3 && (credential == ticketRight || credential == ticketEnded):
+		return login.WrongService
 	}
 	return refusals[credential] // nothing: right
 }
@@ -108,12 +116,14 @@ func newPerson(w *world, kind string, s mailclient.Service) *person {
 		appService:  reveal(w.app(p.user, otherServices(s)...).Password),
 		appOfOther:  reveal(w.app(other).Password),
 		appMistyped: strings.ToUpper(right),
-		ticket:      "pt1_" + strings.Repeat("A", 200),
+		ticketFalse: "pt1_" + strings.Repeat("A", 200),
 		empty:       "",
 	}
 	if kind == withFactor {
 		w.twoFactor(p.user)
 	}
+	p.has[ticketRight], p.has[ticketOther] = w.visit(p.user).text(), w.visit(other).text()
+	p.has[ticketEnded] = w.visit(p.user, func(v *visit) { v.record.Ended = time.Now() }).text()
 	if kind == disabled {
 		w.disable(p.user)
 	}
@@ -140,7 +150,7 @@ func (p *person) try(m mailclient.Mech, credential string) {
 		p.t.Errorf("%s, %s: %v", m, credential, err)
 		return
 	}
-	why := rule(p.kind, credential)
+	why := rule(p.kind, credential, p.service)
 	want := mailclient.Refused
 	if why == "" {
 		want = mailclient.OK

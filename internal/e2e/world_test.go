@@ -56,12 +56,16 @@ func (d door) options(t *testing.T) mailtest.Options {
 		Slapd:   mailtest.SlapdOptions{Log: true, Lockout: true},
 		Dovecot: &mailtest.DovecotOptions{Version: d.version, Door: d.conf},
 		Postfix: &mailtest.PostfixOptions{},
-		// Tests guess more in a second than limits on guessing let pass in a day; those
-		// have tests of their own, in throttle_test.go.
-		Settings: mailtest.Settings{"throttle": {
-			"prefix_free": 99_999, "prefix_refuse": 100_000, "network_free": 99_999, "network_refuse": 100_000,
-			"account_free": 99_999, "account_refuse": 100_000, "site_free": 100_000, "bind_cap": 100,
-		}},
+		Settings: mailtest.Settings{
+			// Tests guess more in a second than limits on guessing let pass in a day; those
+			// have tests of their own, in throttle_test.go.
+			"throttle": {
+				"prefix_free": 99_999, "prefix_refuse": 100_000, "network_free": 99_999, "network_refuse": 100_000,
+				"account_free": 99_999, "account_refuse": 100_000, "site_free": 100_000, "bind_cap": 100,
+			},
+			// Clients connect from 127.0.0.1, as webmail does, unless they say where from.
+			"webhook": {"networks": []string{"127.0.0.0/28"}},
+		},
 	}
 }
 

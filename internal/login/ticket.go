@@ -49,7 +49,7 @@ func (g *Gate) ticketScope(a *Attempt, t *session.Ticket) Reason {
 
 // fromWebmail reports whether one of the webmail hosts connected. It tells Dovecot
 // the browser's address, which is then the attempt's Client; what counts is the Peer,
-// which nobody can choose. Where there is no Peer, as with Postfix, it is the Client.
+// which nobody can choose. A door that tells none has seen no forwarded address.
 func (s *Settings) fromWebmail(a *Attempt) bool {
 	from := a.Peer
 	if !from.IsValid() {

@@ -61,6 +61,7 @@ type Target struct {
 	Service Service
 	Addr    string      // host:port
 	TLS     *tls.Config // not nil: TLS from the first byte
+	From    string      // the address to connect from, "" for any
 }
 
 // Outcome is what a server said to a login.
@@ -146,6 +147,9 @@ type reply struct {
 // Dial connects and reads the greeting.
 func Dial(ctx context.Context, t Target) (*Conn, error) {
 	var d net.Dialer
+	if t.From != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(t.From)}
+	}
 	raw, err := d.DialContext(ctx, "tcp", t.Addr)
 	if err != nil {
 		return nil, err
