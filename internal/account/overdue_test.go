@@ -124,12 +124,11 @@ func TestOverdueBoundsTombstones(t *testing.T) {
 
 // Nothing is removed from an account whose records do not match: it may be evidence.
 func TestAttack20_OverdueLeavesDamageAlone(t *testing.T) {
-	a := attach(t, &account.State{Members: members("x")}) // named, and not there
-	if got := a.Overdue(noon); got != nil {
-		t.Errorf("%+v", got)
-	}
-	if got := attach(t, &account.State{Members: members("a")}, "a", "b").Overdue(noon); got != nil {
-		t.Errorf("%+v", got)
+	a := holding(t, account.Record{Kind: account.KindDevice, ID: "over", Expires: noon}, account.Record{Kind: account.KindDevice, ID: "other"})
+	values := map[account.Kind][]account.Value{account.KindState: a.Values(account.KindState), account.KindDevice: a.Values(account.KindDevice)[:1]}
+	a.Attach(values, plain{}) // somebody took the other one away
+	if got := a.Overdue(noon); a.Damage() == nil || got != nil {
+		t.Errorf("%+v, %v", got, a.Damage())
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postern/internal/account"
@@ -82,6 +83,9 @@ func TestB1_BackupCodeAsTyped(t *testing.T) {
 		if err != nil || got.Proof.Kind != account.KindBackup || got.Proof.ID != BackupID || len(got.Proof.Mark) != argonSize {
 			t.Errorf("%q: %+v, %v", typed, got.Proof, err)
 		}
+	}
+	if got := fold("OIL-oil 0-1"); got != "01101101" {
+		t.Errorf("what looks like 0 and 1 is read as %q", got)
 	}
 	for typed, want := range map[string]FormProblem{
 		"": FormEmpty, "- ": FormEmpty, s[:16]: FormShort, s + "a": FormLong, "123456": FormShort, "12345678": FormShort,
@@ -166,33 +170,37 @@ func TestAttack05_CodeOfReplacedCodes(t *testing.T) {
 func TestAttack41_BackupHashesAreBounded(t *testing.T) {
 	n := newBackup(t)
 	a := accountWith(t, n.Record(noon))
-	f := NewBackupFactor(1)
-	f.slots <- struct{}{} // somebody is at it
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() {
-		_, err := f.Check(ctx, ask(t, Login, a, shown(n.Codes[0])))
-		done <- err
-	}()
-	if _, err := f.Check(ctx, ask(t, Login, a, "typing error")); !errors.Is(err, ErrForm) {
-		t.Errorf("the form waits for a hash: %v", err)
-	}
-	select {
-	case err := <-done:
-		t.Fatalf("two hashes at once: %v", err)
-	default:
-	}
-	cancel()
-	if err := <-done; !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrWrong) {
-		t.Errorf("nobody could check it: %v", err)
-	}
-	if _, err := f.NewCodes(ctx); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("new codes: %v", err)
-	}
-	<-f.slots
-	if _, err := f.Check(t.Context(), ask(t, Login, a, shown(n.Codes[0]))); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
+	right, typo := ask(t, Login, a, shown(n.Codes[0])), ask(t, Login, a, "typing error")
+	synctest.Test(t, func(t *testing.T) {
+		f := NewBackupFactor(1)
+		f.slots <- struct{}{} // somebody is at it
+		ctx, cancel := context.WithCancel(t.Context())
+		var err error
+		done := false
+		go func() {
+			_, err = f.Check(ctx, right)
+			done = true
+		}()
+		synctest.Wait()
+		if done {
+			t.Fatalf("two hashes at once: %v", err)
+		}
+		if _, err := f.Check(ctx, typo); !errors.Is(err, ErrForm) {
+			t.Errorf("the form waits for a hash: %v", err)
+		}
+		cancel()
+		synctest.Wait()
+		if !done || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrWrong) {
+			t.Fatalf("nobody could check it: %v", err)
+		}
+		if _, err := f.NewCodes(ctx); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("new codes: %v", err)
+		}
+		<-f.slots
+		if _, err := f.Check(t.Context(), right); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
 
 func TestAttack22_MalformedBackupCodes(t *testing.T) {
@@ -205,7 +213,7 @@ func TestAttack22_MalformedBackupCodes(t *testing.T) {
 		"empty hash":   func(b *BackupCodes) { b.Left = [][]byte{{}} },
 		"short used":   func(b *BackupCodes) { b.Used = [][]byte{{1}} },
 		"no memory":    func(b *BackupCodes) { b.Memory = 0 },
-		"all memory":   func(b *BackupCodes) { b.Memory = 1 << 30 },
+		"all memory":   func(b *BackupCodes) { b.Memory = maxArgonMemory + 1 },
 		"no pass":      func(b *BackupCodes) { b.Passes = 0 },
 		"many passes":  func(b *BackupCodes) { b.Passes = 1 << 20 },
 		"endless list": func(b *BackupCodes) { b.Used = make([][]byte, 100) },
