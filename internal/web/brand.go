@@ -71,7 +71,7 @@ func (b Brand) Validate() error {
 		}
 	}
 	if b.Support != "" && !supportURL(b.Support) {
-		errs = append(errs, fmt.Errorf("support: %q must begin with https:, mailto: or tel:", b.Support))
+		errs = append(errs, fmt.Errorf("support: %q is no address that begins with https:, mailto: or tel: and goes on", b.Support))
 	}
 	if (b.Accent == "") != (b.AccentDark == "") {
 		errs = append(errs, errors.New("accent and accent_dark: set both or none"))

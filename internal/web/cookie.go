@@ -23,7 +23,7 @@ type Cookie struct {
 
 // Set gives the browser the cookie. Errors: a name or value that no cookie can have.
 func (c Cookie) Set(w http.ResponseWriter, value string) error {
-	k := c.cookie(value)
+	k := c.cookie(value) //nolint:gosec // G124: all set in cookie
 	if err := k.Valid(); err != nil {
 		return fmt.Errorf("cookie %s: %w", c.Name, err)
 	}
@@ -34,7 +34,7 @@ func (c Cookie) Set(w http.ResponseWriter, value string) error {
 
 // Clear makes the browser drop the cookie.
 func (c Cookie) Clear(w http.ResponseWriter) {
-	k := c.cookie("")
+	k := c.cookie("") //nolint:gosec // likewise
 	k.MaxAge = -1
 	http.SetCookie(w, k)
 }
@@ -53,7 +53,7 @@ func (c Cookie) cookie(value string) *http.Cookie {
 	if site == 0 {
 		site = http.SameSiteStrictMode
 	}
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // SameSite is Lax or Strict
 		Name: cookiePrefix + c.Name, Value: value, Path: "/",
 		Secure: true, HttpOnly: true, SameSite: site,
 	}

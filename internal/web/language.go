@@ -107,7 +107,7 @@ func (p *Pages) setLanguage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.Redirect(w, r, p.local(r.PostFormValue(FieldNext)), http.StatusSeeOther)
+	http.Redirect(w, r, p.local(r.PostFormValue(FieldNext)), http.StatusSeeOther) //nolint:gosec // local lets only our own paths through
 }
 
 // local returns next if it is a path of these pages, else the path of Security:
