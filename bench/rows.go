@@ -58,16 +58,19 @@ func (w *world) imapRows() []row {
 }
 
 // flatRows compare Postern with itself: the cost must not grow with the directory
-// or with the number of an account's app passwords.
+// or with the number of an account's app passwords, and be no other for tickets.
 func (w *world) flatRows() []row {
 	few := w.auth(ourLuaFew, w.smallApp)
 	one := w.auth(ourLua, w.app)
 	one.name = "1 app password"
 	many := w.auth(ourLua, w.manyApps)
 	many.name = "50 app passwords"
+	ticket := w.auth(ourLua, w.ticketOf)
+	ticket.name = "ticket"
 	return []row{
 		{name: "100,000 users against 1,000, c=8", concurrent: 8, ours: ourLua, contenders: []contender{w.auth(ourLua, w.app), few}},
 		{name: "50 app passwords against 1, c=8", concurrent: 8, ours: many.name, contenders: []contender{many, one}},
+		{name: "a ticket against an app password, c=8", concurrent: 8, ours: ticket.name, contenders: []contender{ticket, one}},
 	}
 }
 

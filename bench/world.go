@@ -27,6 +27,7 @@ type world struct {
 	small, big *mailtest.Site
 	dovecots   map[string]*mailtest.Dovecot
 	apps       map[string]string // app password by user
+	tickets    map[string]string // ticket by user of the larger site
 	trivialURL string            // its address ends in /verify
 	stops      []func()
 	progress   io.Writer
@@ -34,7 +35,7 @@ type world struct {
 
 // newWorld starts it; on failure nothing is left.
 func newWorld(ctx context.Context, out string, progress io.Writer) (*world, error) {
-	w := &world{ctx: ctx, dovecots: map[string]*mailtest.Dovecot{}, apps: map[string]string{}, progress: progress}
+	w := &world{ctx: ctx, dovecots: map[string]*mailtest.Dovecot{}, apps: map[string]string{}, tickets: map[string]string{}, progress: progress}
 	for _, step := range []struct {
 		say string
 		do  func(string) error
@@ -42,6 +43,7 @@ func newWorld(ctx context.Context, out string, progress io.Writer) (*world, erro
 		{"building the floors", w.buildFloors},
 		{fmt.Sprintf("a site with %d users, one with %d", fewUsers, manyUsers), w.startSites},
 		{"app passwords", w.makeAccounts},
+		{"tickets", w.makeTickets},
 		{"a Dovecot for each contender", w.startDovecots},
 	} {
 		_, _ = fmt.Fprintln(progress, "bench:", step.say)
