@@ -24,7 +24,8 @@ $(BIN)/checkpassword:
 $(BIN)/policyserver $(BIN)/webhook $(BIN)/posternctl: $(BIN)/%:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./$*
 
-# What the tests need: Debian packages, and a Debian 13 root for Dovecot 2.4.
+# What the tests need: Debian packages, and a Debian 13 root for Dovecot 2.4 and
+# Roundcube 1.6.18.
 deps:
 	scripts/deps test
 demo-deps:

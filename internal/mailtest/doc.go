@@ -1,6 +1,8 @@
 // Package mailtest starts real servers for tests and for the demo: a directory
 // (slapd, 389 Directory Server), Dovecot 2.3, Dovecot 2.4 in a Debian 13 root,
-// Postfix, and Postern's policyserver in front of them.
+// Postfix, and Postern's policyserver in front of them; for webmail Postern's
+// webhook, Roundcube of Debian 12 and 13, and nginx before both. Package browsertest
+// has the browser.
 //
 // Everything listens on free loopback ports, keeps its files in one short
 // directory below /tmp (a unix socket's path has room for 108 bytes), and is
