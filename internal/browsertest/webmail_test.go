@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,18 +13,22 @@ import (
 )
 
 // TestWebmailSite signs in to each Roundcube with the plug-in, at a site with two
-// webhooks that take turns.
+// webhooks that take turns. Its Dovecot is of the same Debian and knows where the
+// browser is.
 func TestWebmailSite(t *testing.T) {
 	mailtest.Long(t)
-	for _, v := range []mailtest.RoundcubeVersion{mailtest.RC165, mailtest.RC1618} {
+	for v, dovecot := range map[mailtest.RoundcubeVersion]mailtest.Version{
+		mailtest.RC165: mailtest.V23, mailtest.RC1618: mailtest.V24,
+	} {
 		t.Run(string(v), func(t *testing.T) {
 			began := time.Now()
 			site := mailtest.New(t, mailtest.Options{
-				Dovecot: &mailtest.DovecotOptions{Door: "2.3-lua.conf"}, Postfix: &mailtest.PostfixOptions{},
+				Dovecot: &mailtest.DovecotOptions{Version: dovecot}, Postfix: &mailtest.PostfixOptions{},
 				Webmail: &mailtest.WebmailOptions{Webhooks: 2, TLS: v == mailtest.RC1618, Roundcube: &mailtest.RoundcubeOptions{Version: v}},
 			})
 			t.Logf("ready after %v", time.Since(began))
 			w := New(t).Webmail(site.Webmail.URL)
+			w.Address("203.0.113.7")
 			w.SignIn("bob@example.test", mailtest.Password)
 			w.WaitInbox()
 			w.Logout()
@@ -36,6 +41,9 @@ func TestWebmailSite(t *testing.T) {
 			w.Send("alice@example.test", "by ticket", "Hello.")
 			if got := w.Read("by ticket"); got != "Hello." {
 				t.Errorf("the message says %q", got)
+			}
+			if !strings.Contains(site.Dovecot.Log(), "user=<alice@example.test>, method=PLAIN, rip=203.0.113.7") {
+				t.Error("Dovecot does not know where the browser is")
 			}
 			w.NoProblems()
 		})
