@@ -73,8 +73,10 @@ type page struct {
 // package web's.
 func (s *server) pageRoutes() http.Handler {
 	mux := http.NewServeMux()
-	for path, p := range s.signInPages() {
-		mux.Handle(s.pages.Path(path), s.pages.Protect(s.page(p)))
+	for _, group := range []map[string]page{signInPages, enrolPages, securityPages} {
+		for path, p := range group {
+			mux.Handle(s.pages.Path(path), s.pages.Protect(s.page(p)))
+		}
 	}
 	mux.Handle(s.public.Path, s.pages.Handler())
 	return mux

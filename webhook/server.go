@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 	"postern/internal/app"
 	"postern/internal/daemon"
 	"postern/internal/desk"
+	"postern/internal/factor"
 	"postern/internal/login"
 	"postern/internal/web"
 )
@@ -32,6 +34,7 @@ type server struct {
 	gate   *login.Gate
 	signIn *login.SignIn
 	desk   *desk.Desk
+	backup *factor.BackupFactor
 	pages  *web.Pages
 	csrf   web.CSRF
 	now    func() time.Time
@@ -84,7 +87,8 @@ func (s *server) openSignIn() error {
 	}
 	s.gate = s.OpenGate(settings, recorder)
 	s.desk = &desk.Desk{Store: s.Store, Recorder: recorder, Now: s.now}
-	s.signIn = s.cfg.OpenSignIn(s.gate, s.desk, s.Ring)
+	s.backup = factor.NewBackupFactor(runtime.GOMAXPROCS(0))
+	s.signIn = s.cfg.OpenSignIn(app.SignInParts{Gate: s.gate, Desk: s.desk, Ring: s.Ring, Backup: s.backup})
 	return nil
 }
 

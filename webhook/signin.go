@@ -11,12 +11,10 @@ import (
 	"postern/internal/web"
 )
 
-func (s *server) signInPages() map[string]page {
-	return map[string]page{
-		web.PathSignIn:       {get: (*turn).signInGet, post: (*turn).signInPost},
-		web.PathSignInMethod: {post: (*turn).signInMethod},
-		web.PathPasskey:      {get: (*turn).signInGet, post: (*turn).signInPost},
-	}
+var signInPages = map[string]page{
+	web.PathSignIn:       {get: (*turn).signInGet, post: (*turn).signInPost},
+	web.PathSignInMethod: {post: (*turn).signInMethod},
+	web.PathPasskey:      {get: (*turn).signInGet, post: (*turn).signInPost},
 }
 
 // deviceCookie is that of a browser which the visit's account trusts. It is Lax:

@@ -27,19 +27,23 @@ type formToken struct {
 	factor   string // state of the factor that is asked for
 	enrolled string // the factor that was proved, and is not stored yet
 	token    string // an administrator's, without which no factor is enrolled after a reset
+	codes    string // backup codes that the page shows
 }
 
 // String writes it for a hidden field. No part has a dot.
 func (f formToken) String() string {
-	return strings.TrimRight(strings.Join([]string{f.page, f.factor, f.enrolled, f.token}, "."), ".")
+	return strings.TrimRight(strings.Join([]string{f.page, f.factor, f.enrolled, f.token, f.codes}, "."), ".")
 }
 
 func parseFormToken(text string) formToken {
-	var parts [4]string
-	for i, p := range strings.SplitN(text, ".", len(parts)) {
-		parts[i] = p
-	}
-	return formToken{parts[0], parts[1], parts[2], strings.ReplaceAll(parts[3], ".", "")}
+	var parts [5]string
+	copy(parts[:], strings.Split(text, "."))
+	return formToken{parts[0], parts[1], parts[2], parts[3], parts[4]}
+}
+
+// cleanToken makes an administrator's token, as typed, fit into a formToken.
+func cleanToken(typed string) string {
+	return strings.ReplaceAll(strings.TrimSpace(typed), ".", "")
 }
 
 // begin reads what every page reads; false means that it has answered already. A
@@ -123,12 +127,16 @@ func (t *turn) redirect(to string) {
 
 // path is the path of a page with a query of names and values in turn.
 func (t *turn) path(page string, query ...string) string {
+	return withQuery(t.s.pages.Path(page), query...)
+}
+
+func withQuery(path string, query ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(query); i += 2 {
 		q.Set(query[i], query[i+1])
 	}
 	if len(q) == 0 {
-		return t.s.pages.Path(page)
+		return path
 	}
-	return t.s.pages.Path(page) + "?" + q.Encode()
+	return path + "?" + q.Encode()
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"net/url"
-	"runtime"
 	"time"
 
 	"postern/internal/desk"
@@ -14,14 +13,20 @@ import (
 	"postern/ldapstore"
 )
 
-// OpenSignIn builds webmail's sign-in on what decides logins and what changes
-// accounts. The ring has the keys of all roles.
-func (c *Config) OpenSignIn(gate *login.Gate, d *desk.Desk, ring *seal.Ring) *login.SignIn {
-	backup := factor.NewBackupFactor(runtime.GOMAXPROCS(0))
+// SignInParts are what webmail's sign-in stands on.
+type SignInParts struct {
+	Gate   *login.Gate
+	Desk   *desk.Desk
+	Ring   *seal.Ring // with the keys of all roles
+	Backup *factor.BackupFactor
+}
+
+// OpenSignIn builds webmail's sign-in.
+func (c *Config) OpenSignIn(p SignInParts) *login.SignIn {
 	return login.NewSignIn(login.SignInParts{
-		Gate: gate, Tokens: ring, Signer: ring, Desk: d,
-		Factors:   []factor.Factor{factor.TOTPFactor{}, backup},
-		NewBackup: backup.NewCodes,
+		Gate: p.Gate, Tokens: p.Ring, Signer: p.Ring, Desk: p.Desk,
+		Factors:   []factor.Factor{factor.TOTPFactor{}, p.Backup},
+		NewBackup: p.Backup.NewCodes,
 	}, login.SignInSettings{
 		PublicURL:       c.Webhook.PublicURL,
 		TicketLife:      time.Duration(c.Webhook.TicketLife),

@@ -40,6 +40,16 @@ func (s *SignIn) deviceCookie(a *account.Account, days int, epoch int64) (*Devic
 	return &DeviceCookie{Name: DeviceCookieName(a.ID), Value: value, Expires: s.now().Add(life)}, id, err
 }
 
+// TrustedDevice is the id of the account's device that a cookie stands for, trusted or
+// not any more; empty: of none.
+func (s *SignIn) TrustedDevice(id account.ID, cookie string) string {
+	var d device
+	if s.open(purposeDevice, cookie, &d) != nil || d.Account != id {
+		return ""
+	}
+	return d.ID
+}
+
 // Trusted answers for a browser that its user trusts: with the password, that is
 // enough at webmail, and nowhere else. Anything but Granted means: ask for a factor.
 func (s *SignIn) Trusted(_ context.Context, v *Visit, cookie string) Answer {

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mileusna/useragent"
+
+	"postern/internal/account"
+	"postern/internal/desk"
+	"postern/internal/login"
+	"postern/internal/web"
+)
+
+// fillFactors puts the factors into the lists of their kinds. Disabled are the methods
+// that were switched off after too many wrong tries.
+func fillFactors(p *web.Security, factors []desk.Factor, disabled []string) {
+	for _, f := range factors {
+		c := web.Credential{ID: f.ID, Name: f.Name, Created: f.Created, Used: f.Used.At}
+		switch f.Kind {
+		case account.KindTOTP:
+			c.Disabled = slices.Contains(disabled, string(web.TOTP))
+			p.Authenticators = append(p.Authenticators, c)
+		case account.KindPasskey:
+			c.Disabled = slices.Contains(disabled, string(web.Passkey))
+			p.Passkeys = append(p.Passkeys, web.PasskeyRow{Credential: c})
+		default:
+			p.Plugins = append(p.Plugins, c)
+		}
+	}
+}
+
+// backupState is nil for accounts that have nothing that backup codes could stand in for.
+func backupState(o *login.Owner, view *desk.Overview) *web.BackupState {
+	if !o.Account.State.Enrolled || !o.Policy.BackupCodes {
+		return nil
+	}
+	b := view.Backup
+	return &web.BackupState{Total: b.Left + b.BackupCount.Used, Used: b.BackupCount.Used, Created: b.Created}
+}
+
+func (t *turn) devices(o *login.Owner, list []desk.Device) []web.Device {
+	cookie, _ := web.Cookie{Name: login.DeviceCookieName(o.Account.ID)}.Get(t.r)
+	this := t.s.signIn.TrustedDevice(o.Account.ID, cookie)
+	var rows []web.Device
+	for _, d := range list {
+		rows = append(rows, web.Device{ID: d.ID, Browser: browserName(d.Name), Address: addressText(d.Used.From),
+			Since: d.Created, Expires: d.Expires, Used: d.Used.At, This: d.ID == this})
+	}
+	return rows
+}
+
+func sessions(o *login.Owner, list []desk.Session) []web.Session {
+	var rows []web.Session
+	for _, s := range list {
+		rows = append(rows, web.Session{ID: s.ID, Browser: browserName(s.Used.Agent), Address: addressText(s.Used.From),
+			Since: s.Created, Seen: s.Used.At, This: s.ID == o.SessionID()})
+	}
+	return rows
+}
+
+func apps(o *login.Owner, list []desk.AppPassword, now time.Time) web.AppList {
+	l := web.AppList{Allowed: o.Policy.AppPasswords, Max: o.Policy.AppPasswordMax}
+	for _, a := range liveApps(list, now) {
+		row := web.AppRow{Credential: web.Credential{ID: a.ID, Name: a.Name, Created: a.Created, Used: a.Used.At},
+			Services: a.Services, Expires: a.Expires, UsedService: a.Used.Service, UsedFrom: addressText(a.Used.From),
+			Flagged: a.Created.Before(o.Account.PasswordChanged)}
+		for _, p := range a.Networks {
+			row.Networks = append(row.Networks, p.String())
+		}
+		l.List = append(l.List, row)
+	}
+	return l
+}
+
+func liveApps(list []desk.AppPassword, now time.Time) []desk.AppPassword {
+	return slices.DeleteFunc(slices.Clone(list), func(a desk.AppPassword) bool { return a.State(now) != "active" })
+}
+
+// events is what the account itself remembers, the newest first.
+func events(a *account.Account) []web.Event {
+	var list []web.Event
+	for _, u := range slices.Backward(a.State.MainUses) {
+		list = append(list, web.Event{Code: web.EventMainPassword, At: u.At, Name: string(u.Service), Address: addressText(u.From), Client: u.Agent})
+	}
+	return list
+}
+
+func addressText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// browserName is what people call a browser: "Firefox, Windows". A name that somebody
+// gave it stays.
+func browserName(agent string) string {
+	if !strings.HasPrefix(agent, "Mozilla/") {
+		return agent
+	}
+	ua := useragent.Parse(agent)
+	switch {
+	case ua.Name == "" || ua.Name == "Mozilla":
+		return ""
+	case ua.OS == "":
+		return ua.Name
+	}
+	return ua.Name + ", " + ua.OS
+}
