@@ -1,7 +1,8 @@
 // Command policyserver is the daemon beside Dovecot. checkpassword and the Lua
 // passdb ask it about every login, on a unix socket or over TCP; it asks the
-// directory and decides (package login). It holds the door key only: it can check
-// app passwords but read no authenticator's secret.
+// directory and decides (package login). It holds the door key and the public half of
+// the ticket key only: it can check app passwords and webmail's tickets, but read no
+// authenticator's secret and make no ticket.
 package main
 
 import (

@@ -183,6 +183,22 @@ func TestTickets(t *testing.T) {
 	})
 }
 
+// TestTicketsPassThePolicy: the auth policy's second question, which refuses the main
+// password of such an account, passes by the proof of the session's credential.
+func TestTicketsPassThePolicy(t *testing.T) {
+	eachPolicy(t, func(t *testing.T, w *world) {
+		user := w.twoFactor(w.user("main password"))
+		v := w.visit(user)
+		for _, s := range []mailclient.Service{mailclient.IMAP, mailclient.Sieve, mailclient.Submission, mailclient.SMTP} {
+			if r := w.login(s, mailclient.MechPlain, user, v.text()); r.Outcome != mailclient.OK {
+				t.Errorf("%s: %s", s, r.Text)
+			}
+		}
+		v.remove()
+		w.want(mailclient.Refused, user, v.text())
+	})
+}
+
 // TestTicketCostsOneSearch: a login by ticket reads the directory once, and writes
 // nothing, also not in the background.
 func TestTicketCostsOneSearch(t *testing.T) {
