@@ -47,8 +47,7 @@ func (s *Store) writePlan(ctx context.Context, a *account.Account, p *plan) erro
 	}
 	req := p.modifyRequest()
 	err := s.write(ctx, func(c *conn) error { return c.Modify(req) })
-	if p.text != nil && a.HasHolder && ldap.IsErrorWithCode(err, ldap.LDAPResultObjectClassViolation) {
-		// The holder has the class: so 389-ds says that a single value would become two.
+	if p.text != nil && a.HasHolder && doubled(err) {
 		return fmt.Errorf("%w: %w", account.ErrConflict, err)
 	}
 	return s.modifyError(a.Holder, a.StateRecord == nil || p.text != nil, err)

@@ -53,10 +53,22 @@ type flight struct {
 
 // get returns the policies, at most PolicyAge old. Errors: account.ErrUnavailable.
 func (p *policies) get(ctx context.Context) (*policy.Site, error) {
-	known, f := p.current(ctx)
+	known, f, mine := p.current(ctx)
 	if known != nil {
 		return known, nil
 	}
+	site, err := f.wait(ctx)
+	if err == nil || mine || ctx.Err() != nil {
+		return site, err
+	}
+	// Who began reading may have had less time than this caller.
+	if known, f, _ = p.current(ctx); known != nil {
+		return known, nil
+	}
+	return f.wait(ctx)
+}
+
+func (f *flight) wait(ctx context.Context) (*policy.Site, error) {
 	select {
 	case <-f.done:
 		return f.site, f.err
@@ -65,18 +77,18 @@ func (p *policies) get(ctx context.Context) (*policy.Site, error) {
 	}
 }
 
-// current returns what is known, or else a flight to wait for. What will be too old
-// soon is read again in the background.
-func (p *policies) current(ctx context.Context) (*policy.Site, *flight) {
+// current returns what is known, or else a flight to wait for, which is mine if this
+// call began it. What will be too old soon is read again in the background.
+func (p *policies) current(ctx context.Context) (known *policy.Site, f *flight, mine bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	age := p.now().Sub(p.at)
 	usable := p.known != nil && age >= 0 && age < PolicyAge // a clock that went back proves nothing
 	if usable && age < policyRefresh {
-		return p.known, nil
+		return p.known, nil, false
 	}
 	if p.flight == nil {
-		p.flight = &flight{done: make(chan struct{})}
+		p.flight, mine = &flight{done: make(chan struct{})}, true
 		var limit time.Time
 		if !usable { // who waits needs some of its time for other servers
 			limit, _ = ctx.Deadline()
@@ -84,9 +96,9 @@ func (p *policies) current(ctx context.Context) (*policy.Site, *flight) {
 		go p.fly(p.flight, p.now(), limit)
 	}
 	if usable {
-		return p.known, nil
+		return p.known, nil, false
 	}
-	return nil, p.flight
+	return nil, p.flight, mine
 }
 
 // fly reads, until limit if there is one. Its result is kept unless somebody has
@@ -216,13 +228,28 @@ func (s *Store) WritePolicy(ctx context.Context, l policy.Level, was, now string
 		req.Attribute("objectClass", []string{"top", classSite, classPolicy})
 		req.Attribute("cn", []string{l.String()})
 		req.Attribute(attrPolicy, []string{now})
-		return s.addError(dn, s.write(ctx, func(c *conn) error { return c.Add(req) }))
+		err := s.write(ctx, func(c *conn) error { return c.Add(req) })
+		if !ldap.IsErrorWithCode(err, ldap.LDAPResultEntryAlreadyExists) {
+			return s.addError(dn, err)
+		}
+		// Somebody was faster, unless the entry is there and has lost its value.
 	}
 	req := ldap.NewModifyRequest(dn, nil)
-	req.Delete(attrPolicy, []string{was})
+	if was != "" {
+		req.Delete(attrPolicy, []string{was})
+	}
 	req.Add(attrPolicy, []string{now})
-	return s.modifyError(dn, false, s.write(ctx, func(c *conn) error { return c.Modify(req) }))
+	err := s.write(ctx, func(c *conn) error { return c.Modify(req) })
+	if doubled(err) {
+		return fmt.Errorf("%w: %w", account.ErrConflict, err)
+	}
+	return s.modifyError(dn, true, err)
 }
+
+// doubled reports whether a server refused to make two values of a single one, in the
+// words of 389-ds; those of others are known to modifyError. The entry must have the
+// object class: the same code says that it has not.
+func doubled(err error) bool { return ldap.IsErrorWithCode(err, ldap.LDAPResultObjectClassViolation) }
 
 // ApplyPolicy replaces an account's own policy, if it is still was, and ApplyClass
 // its class; the empty text means none. An account without records gets its State at

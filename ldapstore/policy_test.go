@@ -169,6 +169,13 @@ func TestA1_UnreadablePolicy(t *testing.T) {
 		}
 	}
 	must(t, h.Diagnose(context.Background()))
+
+	// A value that was taken away can be set again.
+	must(t, h.slapd.SetAttr("cn=domain example.test,"+mailtest.PosternBase, "posternPolicy"))
+	h.setPolicy(t, "domain example.test", `{"twofactor":"off"}`)
+	if e := h.resolve(t, mail); e.TwoFactor != policy.Off {
+		t.Errorf("%s", e.TwoFactor)
+	}
 }
 
 // TestPolicyDiagnosis: two entries for one domain are unreadable, an entry that is

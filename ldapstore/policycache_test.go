@@ -182,7 +182,7 @@ func TestPolicyForgetDuringFlight(t *testing.T) {
 		}
 		got <- s
 	}
-	_, first := p.current(context.Background())
+	_, first, _ := p.current(context.Background())
 	early := receive(t, readings)
 	p.forget()
 	go get()
@@ -194,7 +194,7 @@ func TestPolicyForgetDuringFlight(t *testing.T) {
 	}
 	early <- old
 	receive(t, first.done)
-	if known, _ := p.current(context.Background()); known != fresh {
+	if known, _, _ := p.current(context.Background()); known != fresh {
 		t.Error("the early reading has replaced the late one")
 	}
 
@@ -209,6 +209,54 @@ func TestPolicyForgetDuringFlight(t *testing.T) {
 	if s := receive(t, got); s != fresh {
 		t.Error("the reading was lost")
 	}
+}
+
+// TestPolicyFlightOfAnother: who waits for a reading that another began, and that ran
+// out of the other's time, has time of one's own.
+func TestPolicyFlightOfAnother(t *testing.T) {
+	limits := make(chan time.Time)
+	answers := make(chan error)
+	p := policies{now: time.Now, read: func(limit time.Time) (*policy.Site, error) {
+		limits <- limit
+		err := <-answers
+		return &policy.Site{}, err
+	}}
+	hurried, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	results := make(chan error, 1)
+	_, f, mine := p.current(hurried)
+	if until, _ := hurried.Deadline(); !mine || !receive(t, limits).Equal(until) {
+		t.Error("who waits does not limit the reading")
+	}
+	patient := &arriving{Context: context.Background(), arrived: make(chan struct{})}
+	go func() {
+		_, err := p.get(patient)
+		results <- err
+	}()
+	receive(t, patient.arrived)
+	answers <- account.ErrUnavailable
+	if _, err := f.wait(hurried); !errors.Is(err, account.ErrUnavailable) {
+		t.Error(err)
+	}
+	if !receive(t, limits).IsZero() {
+		t.Error("the second reading has the first one's limit")
+	}
+	answers <- nil
+	if err := receive(t, results); err != nil {
+		t.Error(err)
+	}
+}
+
+// arriving tells when somebody begins to wait for it.
+type arriving struct {
+	context.Context
+	once    sync.Once
+	arrived chan struct{}
+}
+
+func (a *arriving) Done() <-chan struct{} {
+	a.once.Do(func() { close(a.arrived) })
+	return a.Context.Done()
 }
 
 // receive waits, but not for ever.
