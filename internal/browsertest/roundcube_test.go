@@ -29,12 +29,12 @@ func TestRoundcubeStarts(t *testing.T) {
 			if got := w.WaitLogin(); got != "Login failed." {
 				t.Errorf("with a wrong password: %q", got)
 			}
-			if !strings.Contains(site.Webmail.Roundcube.Log(), "203.0.113.7") {
-				t.Error("Roundcube does not know where the browser is")
-			}
 			w.SignIn("alice@example.test", mailtest.Password)
 			w.WaitInbox()
 			w.Send("alice@example.test", "by webmail", "Hello, myself.")
+			if !strings.Contains(site.Webmail.Roundcube.Log(), "User alice@example.test [203.0.113.7]; Message") {
+				t.Error("Roundcube does not know where the browser is")
+			}
 			if got := w.Read("by webmail"); got != "Hello, myself." {
 				t.Errorf("the message says %q", got)
 			}
