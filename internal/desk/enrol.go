@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -19,6 +20,8 @@ type Enrolment struct {
 	Method string         // factor.Factor.Name; may be empty for kinds that have one name only
 	Backup []byte         // body of new backup codes, to be stored along with it; nil: none
 	Token  account.Secret // an administrator's, which an account may need after a reset
+	// Handle is the WebAuthn user handle that a passkey was made with; nil for others.
+	Handle []byte
 	// Epoch is account.Account.Epoch as it was when the factor was proved. Nothing is
 	// added to an account whose epoch has changed: it may have got its first factor,
 	// which then had to be proved, too (ATTACKS 2).
@@ -67,7 +70,7 @@ func (d *draft) enrol(e Enrolment) (name string, first bool, err error) {
 		return "", false, intact(d.account)
 	case d.account.State.Has(r.Kind, r.ID):
 		return "", false, fmt.Errorf("%w: this factor was added already", ErrNothing)
-	case d.account.Epoch() != e.Epoch:
+	case d.account.Epoch() != e.Epoch, d.otherHandle(e.Handle):
 		return "", false, ErrChanged
 	}
 	if err := d.mayAdd(r.Kind, method(e)); err != nil {
@@ -80,11 +83,21 @@ func (d *draft) enrol(e Enrolment) (name string, first bool, err error) {
 		return "", false, invalid(err)
 	}
 	r.Name, r.Created = d.freeName(r.Kind, name), d.now
+	if e.Handle != nil {
+		d.setState(func(s *account.State) { s.Handle = e.Handle })
+	}
 	first = d.addFactor(r)
 	if e.Backup != nil {
 		err = d.putBackup(e.Backup)
 	}
 	return r.Name, first, err
+}
+
+// otherHandle: the account has got another user handle since; a passkey that was made
+// with this one could never sign in alone.
+func (d *draft) otherHandle(handle []byte) bool {
+	has := d.account.State.Handle
+	return handle != nil && len(has) > 0 && !bytes.Equal(has, handle)
 }
 
 // method is how policies call the factor.

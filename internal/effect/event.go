@@ -38,6 +38,7 @@ const (
 	PluginRemoved      Action = "plugin_factor_removed"
 	BackupCodesMade    Action = "backup_codes_made"
 	Renamed            Action = "renamed"
+	PasswordlessSet    Action = "passwordless_set" // whether a passkey may sign in alone
 	DeviceRemoved      Action = "device_removed"
 	WebSessionEnded    Action = "web_session_ended"     // one, from elsewhere
 	LoggedOut          Action = "logged_out"            // by webmail, of its own session

@@ -45,6 +45,9 @@ type Response struct {
 	Drift time.Duration
 	// Check, purpose Enrol: the new record, with its Body; not stored yet.
 	Record account.Record
+	// Check, purpose Enrol: the WebAuthn user handle that the record was made with, to be
+	// stored in State.
+	Handle []byte
 }
 
 // Proof is that a factor was presented rightly. It travels sealed to the exchange,

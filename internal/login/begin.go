@@ -76,8 +76,11 @@ func (s *SignIn) next(t *transaction, a *account.Account, step string) Result {
 		s.event(effect.FirstFactor, t, a, effect.Event{Outcome: account.Granted.String(), Reason: string(reason), Credential: "main"})
 	}
 	page := "sign-in"
-	if step == StepEnrol {
+	switch t.Stage {
+	case stageEnrol:
 		page = "enrol"
+	case stagePasswordless:
+		page = "passkey"
 	}
 	return Result{Outcome: account.Granted, Step: step, Transaction: forWebmail,
 		URL: s.settings.PublicURL + page + "?t=" + forPage}

@@ -80,6 +80,7 @@ type enrolment struct {
 	ID     string         `cbor:"4,keyasint"`
 	Method string         `cbor:"5,keyasint"`
 	Backup []byte         `cbor:"6,keyasint,omitempty"` // body of the codes' record
+	Handle []byte         `cbor:"8,keyasint,omitempty"` // WebAuthn user handle
 	// Epoch is the account's when the factor was proved: nothing is stored in another.
 	Epoch int64 `cbor:"7,keyasint,omitempty"`
 }
@@ -110,7 +111,7 @@ func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name strin
 	}
 	record := t.response.Record
 	record.Kind, record.Name = f.Kind(), name
-	en := enrolment{Bind: e.bind, Kind: record.Kind, ID: record.ID, Method: f.Name(), Record: record, Epoch: e.Account.Epoch()}
+	en := enrolment{Handle: t.response.Handle, Bind: e.bind, Kind: record.Kind, ID: record.ID, Method: f.Name(), Record: record, Epoch: e.Account.Epoch()}
 	var backup factor.NewBackup
 	if e.Policy.BackupCodes && len(e.Account.Values(account.KindBackup)) == 0 {
 		if backup, err = s.newBackup(ctx); err != nil {
@@ -135,7 +136,7 @@ func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (fir
 	}
 	en.Record.Kind, en.Record.ID = en.Kind, en.ID
 	done, err := s.desk.Enrol(ctx, e.actor, e.Account.Name, desk.Enrolment{
-		Record: en.Record, Method: en.Method, Backup: en.Backup, Token: account.SecretString(e.token), Epoch: en.Epoch,
+		Record: en.Record, Method: en.Method, Backup: en.Backup, Handle: en.Handle, Token: account.SecretString(e.token), Epoch: en.Epoch,
 	})
 	if errors.Is(err, desk.ErrNothing) {
 		return false, nil

@@ -119,6 +119,9 @@ func (s *SignIn) redeem(t *transaction, c *code, p person) ([]account.Edit, sess
 		edits, reason := s.useDevice(t, c, p)
 		return edits, body, reason
 	}
+	if t.Stage == stagePasswordless && !(c.Proof.Verified && p.Policy.Passwordless) {
+		return nil, body, FactorForbidden
+	}
 	body.Via = account.Credential(c.Proof.Kind, c.Proof.ID)
 	edits, reason := s.spend(c, p)
 	return s.trust(t, c, p, edits), body, reason
