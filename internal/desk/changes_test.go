@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -299,20 +300,46 @@ func TestA3_LastFactorGoneWithoutCodes(t *testing.T) {
 				h.raw("posternPolicy", `{"backup_codes":false}`)
 			}
 			h.now = h.now.Add(time.Minute)
-			gone, err := h.RemoveFactor(ctx, h.owner("s"), "", phone.Ref)
-			if err != nil || gone.Token.Token.Empty() == c.needs || gone.Ended[account.KindSession] != 0 {
+			// Owners do not lock themselves out; where no token is needed, they enrol at once.
+			who := h.owner("s")
+			left := "s"
+			if c.needs {
+				if _, err := h.RemoveFactor(ctx, who, "", phone.Ref); !errors.Is(err, ErrLast) || !errors.Is(err, ErrForbidden) {
+					t.Fatalf("%v", err)
+				}
+				who, left = admin, ""
+			}
+			gone, err := h.RemoveFactor(ctx, who, h.user, phone.Ref)
+			if err != nil || gone.Token.Token.Empty() == c.needs || !gone.MustEnrol {
 				t.Fatalf("%+v, %v", gone, err)
 			}
 			if st := h.account().State; st.Enrolled || !st.MustEnrol || len(st.EnrolHash) > 0 != c.needs {
 				t.Errorf("%+v", st)
 			}
-			if got := h.live(); got != "s" {
-				t.Errorf("left: %q, want the session that its owner acts in", got)
+			if got := h.live(); got != left {
+				t.Errorf("left: %q, want %q", got, left)
 			}
-			h.enrol(owner{session: "s"}, Enrolment{Record: account.Record{Name: "new"}, Token: gone.Token.Token})
+			h.enrol(owner{session: left}, Enrolment{Record: account.Record{Name: "new"}, Token: gone.Token.Token})
 			if st := h.account().State; !st.Enrolled || st.MustEnrol || st.EnrolHash != nil {
 				t.Errorf("%+v", st)
 			}
 		})
+	}
+}
+
+// Two pages that each remove what is the last but one do not lock their owner out.
+func TestA3_TheLastTwoAtOnce(t *testing.T) {
+	h := newHarness(t, policy.Settings{})
+	refs := []Ref{h.enrol(owner{}, phoneNamed("one")).Ref, h.enrol(owner{}, phoneNamed("two")).Ref}
+	who := h.owner("")
+	won := inParallel(2, func(i int) bool {
+		_, err := h.RemoveFactor(ctx, who, "", refs[i])
+		if err != nil && !errors.Is(err, ErrLast) {
+			t.Error(err)
+		}
+		return err == nil
+	})
+	if n := countFactors(h.account()); won != 1 || n != 1 {
+		t.Errorf("%d removed, %d left", won, n)
 	}
 }

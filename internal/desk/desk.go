@@ -40,7 +40,8 @@
 //
 // (1) but the session that the owner acts in (Actor.Session), which goes on in the new
 // epoch. (2) 2FA stays on: the account must enrol, by a token where policy asks for
-// one, unless backup codes are left to prove something by. (3) The account must enrol.
+// one, unless backup codes are left to prove something by; owners without any are
+// refused instead (ErrLast). (3) The account must enrol.
 // Whatever ends a session by itself is also a web_session_ended of that session. A rise
 // of the epoch voids sessions and devices also where a stale copy of them survives.
 //
@@ -63,6 +64,9 @@ import (
 var (
 	// ErrForbidden: the account's policy does not allow it.
 	ErrForbidden = errors.New("not allowed by policy")
+	// ErrLast: without this factor an owner could not enrol anew, for want of backup codes
+	// and of an administrator's token. It is an ErrForbidden.
+	ErrLast = fmt.Errorf("%w: this is the last factor; add another one first", ErrForbidden)
 	// ErrMaximum: as many as there may be are there already.
 	ErrMaximum = errors.New("too many")
 	// ErrInvalid: what was asked for cannot be.

@@ -54,8 +54,9 @@ type RemovedFactor struct {
 	// Factors and BackupCodes are how many are left. With no factor 2FA stays on: mail
 	// is open to app passwords only, until a factor is added or 2FA is switched off.
 	Factors, BackupCodes int
-	// MustEnrol says that no factor is left; Token is what is needed to add one, where
-	// policy asks for it and no backup code is left to prove anything by. Show it once.
+	// MustEnrol says that no factor is left; Token is what its owner needs to add one,
+	// where policy asks for it and no backup code is left to prove anything by. Show it
+	// once.
 	MustEnrol bool
 	Token     EnrolToken
 	Ended     Ended // sessions and devices
@@ -63,7 +64,7 @@ type RemovedFactor struct {
 
 // RemoveFactor removes a second factor, and ends the sessions and trusted devices that
 // it vouched for. It never switches 2FA off: after the last one the account must enrol,
-// as after a Reset. Errors: account.ErrNoRecord, and those of every change.
+// as after a Reset. Errors: account.ErrNoRecord, ErrLast, and those of every change.
 func (d *Desk) RemoveFactor(ctx context.Context, who Actor, user string, ref Ref) (RemovedFactor, error) {
 	action, ok := removed[ref.Kind]
 	if !ok {
@@ -95,6 +96,9 @@ func (d *draft) removeFactor(ref Ref, life time.Duration) (RemovedFactor, error)
 	if gone.Factors > 0 {
 		gone.Ended = d.endVouchedBy(ref.String())
 		return gone, nil
+	}
+	if d.who.Owner != nil && gone.BackupCodes == 0 && tokenNeeded(d.account) {
+		return RemovedFactor{}, ErrLast
 	}
 	gone.MustEnrol = true
 	gone.Ended, gone.Token = d.lastGone(gone.BackupCodes > 0, life)
