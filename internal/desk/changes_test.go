@@ -255,6 +255,13 @@ func TestSessionIsKeptForOwnersOnly(t *testing.T) {
 	if strings.Contains(s.live(), "sphone") {
 		t.Error("the session goes on")
 	}
+	who.Session = "stablet"
+	if _, err := s.DisableTwoFactor(ctx, who, s.user); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.live(); got != "app" {
+		t.Errorf("left: %q", got)
+	}
 }
 
 // Removing the last factor leaves an account that must enrol, by token; with backup
