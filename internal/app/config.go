@@ -26,6 +26,7 @@ type Config struct {
 	Keys         Keys              `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
 	Policyserver Policyserver      `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
 	Webhook      Webhook           `toml:"webhook" doc:"The daemon beside webmail: hook API and pages."`
+	Passkeys     Passkeys          `toml:"passkeys" doc:"Passkeys and security keys (WebAuthn)."`
 	Login        Login             `toml:"login" doc:"What decides a login."`
 	Sessions     Sessions          `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
 	Throttle     throttle.Settings `toml:"throttle" doc:"Limits on guessing."`
@@ -143,6 +144,7 @@ func Default() Config {
 			MaxBinds:     8,
 		},
 		Webhook:  defaultWebhook(),
+		Passkeys: Passkeys{Origins: []string{}, AAGUIDs: []string{}, Domains: map[string]RPDomain{}},
 		Sessions: defaultSessions(),
 		Throttle: throttle.Default(),
 		Privacy:  Privacy{Address: effect.AddressFull},
