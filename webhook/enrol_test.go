@@ -155,4 +155,3 @@ func TestAttack02_EnrolmentOfAnotherLogin(t *testing.T) {
 		t.Errorf("%+v, %v", view.Factors, err)
 	}
 }
-

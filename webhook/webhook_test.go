@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -151,4 +150,4 @@ func TestLoginFromPasswordToLogout(t *testing.T) {
 	w.call("renew", "denied", hooktest.Fields{"grant": in.Grant})
 }
 
-var _ = context.Background
+var newApp = desk.NewAppPassword{Name: "phone"}
