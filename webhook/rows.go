@@ -16,7 +16,7 @@ import (
 
 // fillFactors puts the factors into the lists of their kinds. Disabled are the methods
 // that were switched off after too many wrong tries.
-func fillFactors(p *web.Security, factors []desk.Factor, disabled []string) {
+func fillFactors(p *web.Security, o *login.Owner, factors []desk.Factor, disabled []string) {
 	for _, f := range factors {
 		c := web.Credential{ID: f.ID, Name: f.Name, Created: f.Created, Used: f.Used.At}
 		switch f.Kind {
@@ -25,7 +25,7 @@ func fillFactors(p *web.Security, factors []desk.Factor, disabled []string) {
 			p.Authenticators = append(p.Authenticators, c)
 		case account.KindPasskey:
 			c.Disabled = slices.Contains(disabled, string(web.Passkey))
-			p.Passkeys = append(p.Passkeys, web.PasskeyRow{Credential: c})
+			p.Passkeys = append(p.Passkeys, passkeyRow(o, c))
 		default:
 			p.Plugins = append(p.Plugins, c)
 		}

@@ -21,6 +21,7 @@ var securityPages = map[string]page{
 	web.PathAdd:           {get: (*turn).addGet},
 	web.PathRename:        {get: (*turn).renameGet, post: (*turn).renamePost},
 	web.PathRemove:        {get: (*turn).removeGet, post: (*turn).removePost},
+	web.PathPasswordless:  {post: (*turn).passwordlessPost},
 	web.PathBackupCodes:   {get: ask(web.AskBackupCodes), post: (*turn).backupCodesPost},
 	web.PathSessionsEnd:   {get: ask(web.AskSessionsEnd), post: (*turn).sessionsEndPost},
 	web.PathDevicesEnd:    {get: ask(web.AskDevicesEnd), post: (*turn).devicesEndPost},
@@ -59,7 +60,7 @@ func (t *turn) secure(o *login.Owner, status int, p *web.Problem) {
 		page.MayAdd = append(page.MayAdd, web.Method(name))
 	}
 	_, disabled := t.s.signIn.ConfirmMethods(o)
-	fillFactors(page, view.Factors, disabled)
+	fillFactors(page, o, view.Factors, disabled)
 	t.show(status, page)
 }
 

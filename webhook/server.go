@@ -55,7 +55,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	s.pages, errs[5] = cfg.OpenPages()
+	s.pages, errs[5] = web.New(web.Options{Base: s.public.Path, HTTPS: s.public.Scheme == "https"})
 	errs[6] = s.openSignIn()
 	s.csrf = web.CSRF{Key: pageKey{s.Ring}}
 	s.times = s.Metrics.Histogram("postern_hook_seconds", "Duration of the hook API's methods.", "method",
@@ -88,7 +88,12 @@ func (s *server) openSignIn() error {
 	s.gate = s.OpenGate(settings, recorder)
 	s.desk = &desk.Desk{Store: s.Store, Recorder: recorder, Now: s.now}
 	s.backup = factor.NewBackupFactor(runtime.GOMAXPROCS(0))
-	s.signIn = s.cfg.OpenSignIn(app.SignInParts{Gate: s.gate, Desk: s.desk, Ring: s.Ring, Backup: s.backup})
+	passkeys, err := openPasskeys(s.cfg, s.Ring)
+	if err != nil {
+		return err
+	}
+	s.signIn = s.cfg.OpenSignIn(app.SignInParts{Gate: s.gate, Desk: s.desk, Ring: s.Ring, Backup: s.backup,
+		Passkeys: passkeys, Handles: handles{s.Ring, s.Store}})
 	return nil
 }
 

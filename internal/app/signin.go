@@ -1,7 +1,6 @@
 package app
 
 import (
-	"net/url"
 	"time"
 
 	"postern/internal/desk"
@@ -9,7 +8,6 @@ import (
 	"postern/internal/factor"
 	"postern/internal/login"
 	"postern/internal/seal"
-	"postern/internal/web"
 	"postern/ldapstore"
 )
 
@@ -19,14 +17,21 @@ type SignInParts struct {
 	Desk   *desk.Desk
 	Ring   *seal.Ring // with the keys of all roles
 	Backup *factor.BackupFactor
+	// Passkeys is the factor of passkeys; nil: there are none. It comes from the webhook:
+	// no other program has to contain what checks them.
+	Passkeys factor.Factor
+	Handles  login.Handles
 }
 
 // OpenSignIn builds webmail's sign-in.
 func (c *Config) OpenSignIn(p SignInParts) *login.SignIn {
+	factors := []factor.Factor{factor.TOTPFactor{}, p.Backup}
+	if p.Passkeys != nil {
+		factors = append([]factor.Factor{p.Passkeys}, factors...) // what resists phishing comes first
+	}
 	return login.NewSignIn(login.SignInParts{
 		Gate: p.Gate, Tokens: p.Ring, Signer: p.Ring, Desk: p.Desk,
-		Factors:   []factor.Factor{factor.TOTPFactor{}, p.Backup},
-		NewBackup: p.Backup.NewCodes,
+		Factors: factors, NewBackup: p.Backup.NewCodes, Handles: p.Handles,
 	}, login.SignInSettings{
 		PublicURL:       c.Webhook.PublicURL,
 		TicketLife:      time.Duration(c.Webhook.TicketLife),
@@ -51,13 +56,4 @@ func (c *Config) SessionRecorder(r effect.Recorder, store *ldapstore.Store, fail
 		return nil, err
 	}
 	return effect.Fanout{r, &effect.SpoolRecorder{Spool: spool, Names: store.Names, Failed: failed}}, nil
-}
-
-// OpenPages reads templates, texts and brands of the hosted pages.
-func (c *Config) OpenPages() (*web.Pages, error) {
-	u, err := url.Parse(c.Webhook.PublicURL)
-	if err != nil {
-		return nil, err
-	}
-	return web.New(web.Options{Base: u.Path, HTTPS: u.Scheme == "https"})
 }

@@ -138,8 +138,10 @@ func answerOf(err error) Answer {
 // checked another may have been counted, and what that says comes first.
 func (s *SignIn) wrong(ctx context.Context, f factor.Factor, t *try, a Answer) Answer {
 	s.gate.throttle.Wrong(ctx, s.addressTry(t), false)
-	if t.purpose == factor.Enrol || t.Account == nil {
-		return a // no secret to guess yet
+	// Nothing to guess yet; or nobody has shown the first factor, and strangers must not
+	// be able to disable an account's passkeys.
+	if t.purpose == factor.Enrol || t.purpose == factor.Passwordless || t.Account == nil {
+		return a
 	}
 	for range countTries {
 		state := t.Account.State.Clone()

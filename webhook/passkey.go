@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"postern/internal/account"
+	"postern/internal/app"
+	"postern/internal/factor"
+	"postern/internal/login"
+	"postern/internal/passkey"
+	"postern/internal/seal"
+	"postern/internal/web"
+	"postern/ldapstore"
+)
+
+// openPasskeys makes the factor of passkeys for the configured relying parties. There
+// is none where the pages' host is an address: browsers want a name (WebAuthn level 3,
+// section 5.1.2).
+func openPasskeys(cfg *app.Config, ring *seal.Ring) (factor.Factor, error) {
+	own, domains := cfg.RelyingParties()
+	if _, err := netip.ParseAddr(own.ID); err == nil {
+		return nil, nil //nolint:nilnil // none
+	}
+	settings := passkey.Settings{Default: passkey.RelyingParty(own), AAGUIDs: cfg.Passkeys.AAGUIDs,
+		Domains: make(map[string]passkey.RelyingParty)}
+	for domain, rp := range domains {
+		settings.Domains[domain] = passkey.RelyingParty(rp)
+	}
+	f, err := passkey.New(settings, ring)
+	if err != nil {
+		return nil, fmt.Errorf("%s: passkeys: %w", cfg.Path(), err)
+	}
+	return f, nil
+}
+
+// handles finds the account of a passkey that signs in alone.
+type handles struct {
+	ring  *seal.Ring
+	store *ldapstore.Store
+}
+
+// ByHandle implements login.Handles.
+func (h handles) ByHandle(ctx context.Context, handle []byte) (*account.Account, error) {
+	id, err := h.ring.OpenHandle(handle)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, account.ErrUnknown)
+	}
+	return h.store.FindID(ctx, id)
+}
+
+// passkeyRow is a passkey as the security page lists it.
+func passkeyRow(o *login.Owner, c web.Credential) web.PasskeyRow {
+	row := web.PasskeyRow{Credential: c}
+	r, err := o.Account.Record(account.KindPasskey, c.ID)
+	if err != nil {
+		return row
+	}
+	if body, err := factor.DecodePasskey(r.Body); err == nil {
+		row.Key, row.Passwordless = body.Roaming, body.Passwordless
+		row.MayPasswordless = o.Policy.Passwordless || body.Passwordless
+	}
+	return row
+}
+
+// passwordlessPost switches on or off that a passkey may sign in alone.
+func (t *turn) passwordlessPost() {
+	on := t.field(web.FieldOn) == web.Yes
+	t.carry(func(o *login.Owner) (web.Notice, error) {
+		n := web.Notice{Code: web.DonePasswordlessOff}
+		if on {
+			n.Code = web.DonePasswordlessOn
+		}
+		return n, t.s.desk.SetPasswordless(t.r.Context(), o.Actor(), o.Account.Name, t.field(web.FieldID), on)
+	})
+}
