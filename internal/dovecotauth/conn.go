@@ -70,7 +70,7 @@ func (c *conn) shakeHands(ctx context.Context, in *bufio.Reader) error {
 		return err
 	}
 	var g greeting
-	for range maxGreeting {
+	for {
 		line, err := readLine(in)
 		if err != nil {
 			return fmt.Errorf("no greeting of Dovecot's auth service: %w", err)
@@ -81,7 +81,6 @@ func (c *conn) shakeHands(ctx context.Context, in *bufio.Reader) error {
 			return c.raw.SetDeadline(time.Time{})
 		}
 	}
-	return errors.New("the greeting does not end: not Dovecot's auth service")
 }
 
 // readLine reads one line without its end; it is valid until the next.

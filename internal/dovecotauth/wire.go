@@ -18,8 +18,6 @@ const (
 	// maxLine is AUTH_CLIENT_MAX_LINE_LENGTH (src/lib-auth/auth-client-interface.h):
 	// a longer line ends the connection in either direction.
 	maxLine = 16384
-	// maxGreeting is more lines than there are mechanisms.
-	maxGreeting = 100
 )
 
 // greeting is what Dovecot says of itself.
@@ -107,8 +105,7 @@ var unescapes = strings.NewReplacer("\x010", "\x00", "\x011", "\x01", "\x01t", "
 
 // answer is the end of one request.
 type answer struct {
-	ok        bool   // else FAIL, or a challenge that PLAIN does not have
-	fail      bool   //
+	ok        bool   // else FAIL, or a challenge, which PLAIN does not have
 	temporary bool   // FAIL says nothing about the password
 	user      string // whom it is about; "" if it does not say
 	reason    string // of a FAIL, for our log
@@ -124,7 +121,7 @@ func parseAnswer(line string) (id uint32, a answer, ok bool) {
 	if err != nil || words[0] != "OK" && words[0] != "FAIL" && words[0] != "CONT" {
 		return 0, a, false
 	}
-	a.ok, a.fail = words[0] == "OK", words[0] == "FAIL"
+	a.ok = words[0] == "OK"
 	if words[0] != "CONT" {
 		for _, word := range words[2:] {
 			a.set(word)
@@ -153,13 +150,11 @@ func (a *answer) set(word string) {
 
 // verdict is what the answer says about the user's password: nil, account.ErrWrong, or
 // why it says nothing. Dovecot names the user whenever it has looked at the password,
-// and does not when it refuses the request itself.
+// and does not when it refuses the request itself or asks for more.
 func (a *answer) verdict(user string) error {
 	switch {
 	case a.temporary:
 		return errors.New("Dovecot could not check the password: its log says why") //nolint:staticcheck // ST1005: a name
-	case !a.ok && !a.fail:
-		return errors.New("Dovecot asks for more than a password") //nolint:staticcheck // ST1005: a name
 	case a.user == "":
 		return fmt.Errorf("Dovecot refuses the request, not the password: %.100q", a.reason) //nolint:staticcheck // ST1005: a name
 	case !sameUser(a.user, user):

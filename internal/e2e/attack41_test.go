@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +22,7 @@ type slowBinds struct {
 	net.Listener
 	to string
 
+	places  int64 // for main passwords under check
 	held    atomic.Int64
 	release chan struct{}
 }
@@ -29,7 +31,7 @@ func newSlowBinds(t *testing.T, s *mailtest.Slapd) *slowBinds {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	p := &slowBinds{Listener: l, to: local(s.Port), release: make(chan struct{})}
+	p := &slowBinds{Listener: l, to: local(s.Port), places: 8, release: make(chan struct{})}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -115,15 +117,15 @@ func (p *slowBinds) besiege(w *world) {
 			}
 		})
 	}
-	eventually(w.t, "binds hang, others are turned away", func() bool { return p.held.Load() >= 8 && turnedAway.Load() >= 45 })
-	var slowest time.Duration
-	for range 15 {
+	eventually(w.t, "binds hang, others are turned away", func() bool { return p.held.Load() >= p.places && turnedAway.Load() >= 45 })
+	took := make([]time.Duration, 15)
+	for i := range took {
 		began := time.Now()
 		w.want(mailclient.OK, user, app)
-		slowest = max(slowest, time.Since(began))
+		took[i] = time.Since(began)
 	}
-	if slowest > 2500*time.Millisecond {
-		w.t.Errorf("an app password took %v", slowest)
+	if slices.Sort(took); took[len(took)/2] > 2500*time.Millisecond {
+		w.t.Errorf("app passwords took %v", took)
 	}
 	close(p.release)
 	stop()

@@ -83,43 +83,43 @@ func TestCheckByDovecot_TwoFactor(t *testing.T) {
 	w.expectPermit(t, question(imap("alice@example.test", mainPassword), ""), login.AppPasswordRequired)
 }
 
-// TestAttack41_SlotsOfDovecot: as many checks at once as there are places, also there.
+// TestAttack41_SlotsOfDovecot: as many checks at once as there are places, also there;
+// app passwords need none.
 func TestAttack41_SlotsOfDovecot(t *testing.T) {
 	p := newPerson(t)
 	app := p.app(t, factor.AppPassword{}, nil)
 	w := settled(t, p, login.Settings{})
-	held, release := make(chan struct{}), make(chan struct{})
+	slow := holding{make(chan struct{}, 2), make(chan struct{})}
 	w.gate = login.New(login.Parts{Store: w.dir, Prover: p.ring, Recorder: w.trail, Now: func() time.Time { return now },
-		Check: login.ByDovecot{Dovecot: holding{held, release}, Prover: p.ring, Now: time.Now}},
-		login.Settings{Deadline: time.Minute, MaxBinds: 1})
+		Check: login.ByDovecot{Dovecot: slow, Prover: p.ring, Now: time.Now}}, login.Settings{Deadline: 200 * time.Millisecond, MaxBinds: 1})
 	t.Cleanup(func() { w.gate.Close(context.Background()) })
 	ended := make(chan login.Decision, 2)
-	for _, password := range []string{"one", "two"} { // one is asked about, one waits
+	ask := func(password string) {
 		go func() { ended <- w.gate.Mail(context.Background(), imap("alice@example.test", password)) }()
 	}
-	<-held
+	ask("one")
+	<-slow.held
+	ask("two")
+	select {
+	case d := <-ended:
+		if d.Outcome != account.Unavailable || d.Reason != login.Busy {
+			t.Errorf("the second of two: %s %s", d.Outcome, d.Reason)
+		}
+	case <-slow.held:
+		t.Error("two at once, with one place")
+	}
 	if d := w.gate.Mail(context.Background(), imap("alice@example.test", app)); d.Outcome != account.Granted {
 		t.Errorf("an app password: %s %s", d.Outcome, d.Reason)
 	}
-	select {
-	case <-held:
-		t.Error("two at once, with one place")
-	default:
-	}
-	close(release)
-	for range 2 {
-		<-ended
-	}
+	close(slow.release)
+	<-ended
 }
 
 // holding is a Dovecot with a slow passdb.
 type holding struct{ held, release chan struct{} }
 
 func (h holding) Authenticate(context.Context, string, account.Secret, string) error {
-	select {
-	case h.held <- struct{}{}:
-	case <-h.release:
-	}
+	h.held <- struct{}{}
 	<-h.release
 	return account.ErrWrong
 }
