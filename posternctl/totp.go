@@ -134,11 +134,16 @@ func (c *ctl) totpList(ctx context.Context, d *desk.Desk, args []string) error {
 }
 
 func (c *ctl) totpRemove(ctx context.Context, d *desk.Desk, args []string) error {
-	removed, err := d.RemoveFactor(ctx, c.actor(), args[0], desk.Ref{Kind: account.KindTOTP, ID: args[1]})
+	return c.removeFactor(ctx, d, args[0], desk.Ref{Kind: account.KindTOTP, ID: args[1]})
+}
+
+// removeFactor removes a second factor of any kind.
+func (c *ctl) removeFactor(ctx context.Context, d *desk.Desk, user string, ref desk.Ref) error {
+	removed, err := d.RemoveFactor(ctx, c.actor(), user, ref)
 	if err != nil {
 		return err
 	}
-	c.say("Removed authenticator %s %q of %s. Ended: %s.", removed.ID, removed.Name, removed.User, removed.Ended)
+	c.say("Removed %s %s %q of %s. Ended: %s.", ref.Kind, removed.ID, removed.Name, removed.User, removed.Ended)
 	if removed.MustEnrol {
 		c.warn("%s has no second factor left, and two-factor login stays on: only app passwords open mail. "+
 			"Add another, or switch it off: posternctl user disable %s", removed.User, removed.User)

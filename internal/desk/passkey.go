@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"postern/internal/account"
@@ -48,4 +49,31 @@ func (d *draft) setPasswordless(id string, on bool) error {
 	d.swap(was, now)
 	d.event(effect.PasswordlessSet, ref.logged(), map[bool]string{true: "on", false: "off"}[on])
 	return nil
+}
+
+// Passkey is a passkey or security key of an account.
+type Passkey struct {
+	Factor
+	RPID         string // relying party
+	Passwordless bool   // may sign in alone
+}
+
+// ListPasskeys lists the account's passkeys. Unreadable ones are left out and reported
+// in the error, beside the list.
+func (d *Desk) ListPasskeys(ctx context.Context, user string) ([]Passkey, error) {
+	a, err := d.read(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	records, err := a.Records(account.KindPasskey)
+	list := make([]Passkey, 0, len(records))
+	for _, r := range records {
+		body, decodeErr := factor.DecodePasskey(r.Body)
+		if decodeErr != nil {
+			err = errors.Join(err, decodeErr)
+			continue
+		}
+		list = append(list, Passkey{Factor{Ref{r.Kind, r.ID}, r.Name, r.Created, r.Used}, body.RPID, body.Passwordless})
+	}
+	return list, err
 }
