@@ -1,6 +1,7 @@
 package roundcube
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -45,31 +46,41 @@ function script_init() return 0 end
 function script_deinit() end
 `
 
-// newSite starts one. config is PHP at the end of the plug-in's configuration.
-func newSite(t *testing.T, config string, plugins ...mailtest.RoundcubePlugin) *site {
-	t.Helper()
-	return newSiteOf(t, mailtest.RC165, config, plugins...)
+// siteOptions say how a site differs from the usual one.
+type siteOptions struct {
+	version mailtest.RoundcubeVersion // 1.6.5
+	dovecot string                    // configuration text
+	plugin  string                    // the plug-in's configuration, with the paths of the guide
+	config  string                    // PHP at its end
+	rc      string                    // PHP at the end of Roundcube's
+	others  []mailtest.RoundcubePlugin
 }
 
-func newSiteOf(t *testing.T, version mailtest.RoundcubeVersion, config string, plugins ...mailtest.RoundcubePlugin) *site {
+// newSite starts one. config is PHP at the end of the plug-in's configuration.
+func newSite(t *testing.T, config string, others ...mailtest.RoundcubePlugin) *site {
+	t.Helper()
+	return newSiteAs(t, siteOptions{config: config, others: others})
+}
+
+func newSiteAs(t *testing.T, o siteOptions) *site {
 	t.Helper()
 	mailtest.Long(t)
 	s := &site{t: t}
-	s.startDovecot()
-	rc, err := mailtest.PrepareRoundcube(t.Context(), version)
+	s.startDovecot(cmp.Or(o.dovecot, "login_trusted_networks = 127.0.0.0/8\n"))
+	rc, err := mailtest.PrepareRoundcube(t.Context(), cmp.Or(o.version, mailtest.RC165))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(rc.Stop)
 	s.rc = rc
 	s.hook = newFake(t, filepath.Join(rc.Dir, "hook.sock"), filepath.Join(s.dovecot.Dir, "tickets"))
-	s.startRoundcube(config, plugins)
+	s.startRoundcube(o)
 	s.base = fmt.Sprintf("http://127.0.0.1:%d/", rc.Port)
 	t.Cleanup(s.inspect)
 	return s
 }
 
-func (s *site) startDovecot() {
+func (s *site) startDovecot(config string) {
 	d, err := mailtest.PrepareDovecot(s.t.Context(), mailtest.V23)
 	if err != nil {
 		s.t.Fatal(err)
@@ -85,23 +96,26 @@ func (s *site) startDovecot() {
 	}
 	err = d.Start(s.t.Context(), mailtest.DovecotOptions{
 		Passdb: "passdb {\n driver = lua\n args = file=" + script + " blocking=yes\n}\n",
-		Extra:  "login_trusted_networks = 127.0.0.0/8\n",
+		Extra:  config,
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *site) startRoundcube(config string, plugins []mailtest.RoundcubePlugin) {
-	if err := os.WriteFile(filepath.Join(s.rc.Dir, "roundcube.key"), []byte(apiKey+"\n"), 0o600); err != nil {
+const usualConfig = "<?php\n$config['postern_url'] = 'unix:///run/postern/webhook.sock';\n$config['postern_key_file'] = '/etc/roundcube/postern.key';\n"
+
+func (s *site) startRoundcube(o siteOptions) {
+	key := s.rc.Inside("postern.key")
+	if err := os.WriteFile(filepath.Join(s.rc.Dir, "postern.key"), []byte(apiKey+"\n"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	settings := fmt.Sprintf("<?php\n$config['postern_url'] = 'unix://%s';\n$config['postern_key_file'] = '%s';\n%s",
-		s.rc.Inside("hook.sock"), s.rc.Inside("roundcube.key"), config)
+	config := strings.NewReplacer("/run/postern/webhook.sock", s.rc.Inside("hook.sock"), "/etc/roundcube/postern.key", key).
+		Replace(cmp.Or(o.plugin, usualConfig) + o.config)
 	err := s.rc.Start(s.t.Context(), mailtest.RoundcubeOptions{
 		IMAP: s.dovecot.IMAP, SMTP: s.dovecot.Submission, Sieve: s.dovecot.Sieve,
-		Plugins: append([]mailtest.RoundcubePlugin{{Name: "postern", Dir: "contrib/roundcube/postern", Config: settings}}, plugins...),
-		Config:  "$config['language'] = null;\n$config['log_logins'] = true;\n$config['session_debug'] = true;\n",
+		Plugins: append([]mailtest.RoundcubePlugin{{Name: "postern", Dir: "contrib/roundcube/postern", Config: config}}, o.others...),
+		Config:  "$config['language'] = null;\n$config['log_logins'] = true;\n$config['session_debug'] = true;\n" + o.rc,
 	})
 	if err != nil {
 		s.t.Fatal(err)

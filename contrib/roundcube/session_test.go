@@ -326,7 +326,12 @@ func TestRecommendation(t *testing.T) {
 
 // passwordPlugin is Roundcube's, with a driver that tells a web server what it was
 // asked to change.
-func passwordPlugin(address string) mailtest.RoundcubePlugin {
+func passwordPlugin(t *testing.T, changes chan url.Values) mailtest.RoundcubePlugin {
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		changes <- r.PostForm
+		_, _ = w.Write([]byte("ok"))
+	})
 	return mailtest.RoundcubePlugin{Name: "password", Config: fmt.Sprintf(`<?php
 $config['password_driver'] = 'httpapi';
 $config['password_confirm_current'] = true;
@@ -339,38 +344,36 @@ $config['password_httpapi_expect'] = '/^ok$/';
 `, address)}
 }
 
+// changePassword fills in that plug-in's form.
+func (b *browser) changePassword(current string) page {
+	return b.post("?_task=settings&_action=plugin.password-save", url.Values{
+		"_curpasswd": {current}, "_newpasswd": {"a new Password 1"}, "_confpasswd": {"a new Password 1"},
+	})
+}
+
 // TestPasswordPlugin: the current password is the account's, not the session's; the
 // driver gets it; and the session keeps its ticket.
 func TestPasswordPlugin(t *testing.T) {
 	changes := make(chan url.Values, 10)
-	s := newSite(t, "", passwordPlugin(serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_ = r.ParseForm()
-		changes <- r.PostForm
-		_, _ = w.Write([]byte("ok"))
-	})))
+	s := newSite(t, "", passwordPlugin(t, changes))
 	b := s.browser()
 	b.login(alice)
 	b.get("?_task=settings&_action=plugin.password")
-	change := func(current string) page {
-		return b.post("?_task=settings&_action=plugin.password-save", url.Values{
-			"_curpasswd": {current}, "_newpasswd": {"a new Password 1"}, "_confpasswd": {"a new Password 1"},
-		})
-	}
 	ticket := s.tries()
 	ticket = ticket[strings.LastIndex(ticket, "pt1_"):]
 	for _, wrong := range []string{"wrong", strings.TrimSpace(ticket)} {
-		if p := change(wrong); !strings.Contains(p.message(), "Current password incorrect") || len(changes) != 0 {
+		if p := b.changePassword(wrong); !strings.Contains(p.message(), "Current password incorrect") || len(changes) != 0 {
 			t.Errorf("%s", p.message())
 		}
 	}
 
 	s.hook.answers("/v1/check", http.StatusServiceUnavailable, `{"result":"unavailable"}`)
-	if p := change(password); !strings.Contains(p.message(), "could not be checked right now") || strings.Contains(p.message(), "incorrect") || len(changes) != 0 {
+	if p := b.changePassword(password); !strings.Contains(p.message(), "could not be checked right now") || strings.Contains(p.message(), "incorrect") || len(changes) != 0 {
 		t.Error(p.message())
 	}
 	s.hook.answers("/v1/check", 0, "")
 
-	p := change(password)
+	p := b.changePassword(password)
 	if !strings.Contains(p.message(), "Successfully saved") || len(changes) != 1 {
 		t.Fatal(p.message())
 	}
@@ -428,7 +431,7 @@ func (s *site) searchFiles() {
 
 // TestRoundcube1618: the same plug-in in Debian 13's Roundcube and PHP.
 func TestRoundcube1618(t *testing.T) {
-	s := newSiteOf(t, mailtest.RC1618, "$config['postern_passkey_button'] = true;\n")
+	s := newSiteAs(t, siteOptions{version: mailtest.RC1618, config: "$config['postern_passkey_button'] = true;\n"})
 	s.hook.change(func() { s.hook.life = time.Minute; s.hook.recommend = true })
 	b := s.browser()
 	back := b.begin()
