@@ -203,7 +203,8 @@ func (s *SignIn) live(user string, p person, r *account.Record, body session.Ses
 	}
 	g, err := s.tokens.Issue(account.RoleFactor, purposeGrant, r.Expires, grant{Account: p.Account.ID, DN: p.Account.DN,
 		Name: p.Account.Name, User: user, Session: r.ID, Client: body.Client})
-	return &Live{User: user, Account: p.Account.Name, Ticket: ticket, Grant: g, Expires: expires}, err
+	return &Live{User: user, Account: p.Account.Name, Ticket: ticket, Grant: g, Expires: expires,
+		ID: p.Account.ID, Via: body.Via, Begun: r.Created}, err
 }
 
 func (s *SignIn) ticket(p person, r *account.Record) (account.Secret, time.Time, error) {

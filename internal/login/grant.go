@@ -86,7 +86,8 @@ func (s *SignIn) Renew(ctx context.Context, client, token string) Result {
 		s.gate.touches.session(l.Account, l.record.ID, use)
 	}
 	return Result{Outcome: account.Granted,
-		Live: &Live{User: g.User, Account: l.Account.Name, Ticket: ticket, Grant: token, Expires: expires}}
+		Live: &Live{User: g.User, Account: l.Account.Name, Ticket: ticket, Grant: token, Expires: expires,
+			ID: l.Account.ID, Via: l.body.Via, Begun: l.record.Created}}
 }
 
 // End ends the session of a grant, and with it its ticket. One that is over already

@@ -151,6 +151,12 @@ type Live struct {
 	Ticket  account.Secret
 	Grant   string
 	Expires time.Time // of the ticket
+
+	// Of the session, and empty without one: whose it is, by which credential
+	// (account.Credential, or "main") and when it began.
+	ID    account.ID
+	Via   string
+	Begun time.Time
 }
 
 func ended(o account.Outcome, r Reason) Result { return Result{Outcome: o, Reason: r} }
