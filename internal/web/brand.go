@@ -79,9 +79,11 @@ func (b Brand) Validate() error {
 	return errors.Join(errs...)
 }
 
+// localPath reports whether s is a path on this host to browsers, which take "//"
+// and "/\\" for the beginning of a host.
 func localPath(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && !u.IsAbs() && u.Host == "" && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(s, "//")
+	_, err := url.Parse(s)
+	return err == nil && strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") && !strings.Contains(s, `\`)
 }
 
 func supportURL(s string) bool {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -57,6 +58,11 @@ func TestA9_BrandNamesEveryProblem(t *testing.T) {
 			t.Errorf("%v says nothing about %s", err, key)
 		}
 	}
+	for _, logo := range []string{"///cdn.test/x", `/\cdn.test/x`, "logo.svg", "https://cdn.test/"} {
+		if err := (Brand{Logo: logo}).Validate(); err == nil {
+			t.Errorf("the logo %s is taken", logo)
+		}
+	}
 	for _, support := range []string{"https://help.test/", "mailto:help@example.test", "tel:+49301234"} {
 		if err := (Brand{Support: support}).Validate(); err != nil {
 			t.Error(err)
@@ -90,6 +96,27 @@ func TestA9_PagesFollowTheDomain(t *testing.T) {
 		if colour := map[bool]string{true: "--accent:#5b3fd1", false: "--accent:" + DefaultAccent}[domain != "example.test"]; !strings.Contains(css.Body.String(), colour) {
 			t.Errorf("%s: %s, want %s", domain, css.Body, colour)
 		}
+	}
+}
+
+// What surrounds an element in a message is escaped, the element is not.
+func TestElementsInMessages(t *testing.T) {
+	l, err := newLanguages("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := words{texts: l.texts["en"]}
+	got, err := w.text("problem_too_many_tries", "Wait", "<script>&", "Value", address("a@b.test"))
+	want := template.HTML("Too many wrong codes. Wait &lt;script&gt;&amp;, then try again")
+	if err != nil || got != want {
+		t.Errorf("%q %v, want %q", got, err, want)
+	}
+	got, err = w.text("done_renamed", "Name", personal("<b>"))
+	if want = `It is called <bdi class="name">&lt;b&gt;</bdi> now.`; err != nil || got != want {
+		t.Errorf("%q %v, want %q", got, err, want)
+	}
+	if _, err = w.text("no_such_message"); err == nil {
+		t.Error("a missing message is no error")
 	}
 }
 

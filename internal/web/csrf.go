@@ -52,7 +52,7 @@ func (c CSRF) Token(browser string) (string, error) {
 // Valid reports whether the token was made for the browser.
 func (c CSRF) Valid(browser, token string) bool {
 	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(b) <= csrfNonce || browser == "" {
+	if err != nil || len(b) < csrfNonce || browser == "" {
 		return false
 	}
 	return c.Key.Verify(b[csrfNonce:], "csrf", browser, string(b[:csrfNonce]))

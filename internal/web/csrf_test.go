@@ -88,6 +88,7 @@ func TestAttack25_TokensAreBoundToTheBrowser(t *testing.T) {
 		"another key's":      web.CSRF{Key: testKey("other")}.Valid("alice's", token),
 		"not base64":         c.Valid("alice's", "!"+token),
 		"for an empty name":  func() bool { e, _ := c.Token(""); return c.Valid("", e) }(),
+		"far too short":      c.Valid("alice's", "AAAA"),
 		"nonce without code": c.Valid("alice's", "AAAAAAAAAAAAAAAAAAAAAA"),
 	} {
 		if ok {

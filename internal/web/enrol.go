@@ -1,6 +1,10 @@
 package web
 
-import "postern/internal/account"
+import (
+	"time"
+
+	"postern/internal/account"
+)
 
 // EnrolChoose begins enrolment: which method.
 type EnrolChoose struct {
@@ -60,6 +64,8 @@ type BackupCodes struct {
 	Codes []account.Secret
 	Fresh bool // they replace older ones, which are void now
 	Steps bool // part of an enrolment: shows how far it is
+	// Created is on the page and on paper, to tell these codes from others; zero: is not.
+	Created time.Time
 }
 
 func (*BackupCodes) view() (string, string) { return "backupcodes", "backupcodes_title" }

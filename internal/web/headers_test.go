@@ -52,6 +52,7 @@ func TestAttack25_FormActionTakesOriginsOnly(t *testing.T) {
 	page.Origins = []string{
 		"https://webmail.example.test", "http://localhost:8080", "https://x.test/path?q", "javascript:alert(1)",
 		"https://evil.test; script-src *", "*", "https:", "", "'unsafe-inline'", "https://a b", "ftp://x.test",
+		"https://evil.test;script-src", "https://evil.test,x", "https://o'x.test",
 	}
 	csp := render(t, newPages(t, web.Options{}), get("/2fa/"), page).Header().Get("Content-Security-Policy")
 	want := "form-action 'self' https://webmail.example.test http://localhost:8080 https://x.test;"

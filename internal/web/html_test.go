@@ -227,6 +227,8 @@ func (d *document) headings() {
 	}
 }
 
+var linking = map[string]bool{"href": true, "src": true, "srcset": true, "action": true, "formaction": true}
+
 // strict: nothing that the content security policy would stop.
 func (d *document) strict() {
 	for _, n := range d.all {
@@ -234,7 +236,7 @@ func (d *document) strict() {
 			d.errorf("a %s", n.Data)
 		}
 		for _, a := range n.Attr {
-			if a.Key == "style" || strings.HasPrefix(a.Key, "on") || strings.HasPrefix(strings.ToLower(strings.TrimSpace(a.Val)), "javascript:") {
+			if a.Key == "style" || strings.HasPrefix(a.Key, "on") || linking[a.Key] && strings.HasPrefix(a.Val, "javascript:") {
 				d.errorf("%s has %s=%q", n.Data, a.Key, a.Val)
 			}
 		}
@@ -250,7 +252,7 @@ func (d *document) forms() {
 		web.PathSignIn, web.PathSignInMethod, web.PathPasskey, web.PathEnrol, web.PathEnrolToken, web.PathEnrolTOTP, web.PathEnrolPasskey,
 		web.PathEnrolSaved, web.PathEnrolLater, web.PathEnrolDone, web.PathConfirm, web.PathConfirmMethod, web.PathRename, web.PathRemove,
 		web.PathPasswordless, web.PathBackupCodes, web.PathSessionsEnd, web.PathDevicesEnd, web.PathAppPassword, web.PathAppsEnd, web.PathDisable,
-		web.PathLanguage,
+		web.PathLanguage, web.PathLogout,
 	}
 	for _, n := range d.find("form") {
 		path, ok := strings.CutPrefix(value(n, "action"), "/2fa/")

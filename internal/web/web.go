@@ -26,32 +26,32 @@ import (
 // has and which fields are posted besides FieldToken and FieldCSRF, which all forms
 // have.
 const (
-	PathSignIn        = "sign-in"        // GET, POST: the factor's fields, FieldTrust
-	PathSignInMethod  = "sign-in/method" // POST FieldMethod: another way
-	PathPasskey       = "passkey"        // GET, POST FieldResponse: sign-in without password
-	PathEnrol         = "enrol"          // GET, POST FieldMethod: which method to add
-	PathEnrolToken    = "enrol/token"    // POST FieldEnrolToken
-	PathEnrolTOTP     = "enrol/totp"     // POST FieldCode, FieldName
-	PathEnrolPasskey  = "enrol/passkey"  // POST FieldResponse, FieldName
-	PathEnrolSaved    = "enrol/saved"    // POST FieldSaved: the backup codes are saved
-	PathEnrolLater    = "enrol/later"    // POST: within the grace period
-	PathEnrolDone     = "enrol/done"     // POST: on to the webmail
-	PathSecurity      = "security"       // GET
-	PathConfirm       = "security/confirm"
-	PathConfirmMethod = "security/confirm/method" // POST FieldMethod, FieldNext
-	PathAdd           = "security/add"            // GET FieldMethod in the query: begins enrolment of one more
-	PathRename        = "security/rename"         // GET FieldKind, FieldID in the query; POST with FieldName
-	PathRemove        = "security/remove"         // GET FieldKind, FieldID in the query; POST
-	PathPasswordless  = "security/passwordless"   // POST FieldID, FieldOn: the switch of one passkey
-	PathBackupCodes   = "security/backup-codes"   // GET: asks; POST: makes new ones
-	PathSessionsEnd   = "security/sessions/end"   // GET: asks; POST: logs out everywhere
-	PathDevicesEnd    = "security/devices/end"    // GET: asks; POST: no device is trusted any more
-	PathAppPassword   = "security/app-password"   // GET: the form; POST: makes one
-	PathAppsEnd       = "security/app-passwords/end"
-	PathDisable       = "security/disable" // GET: asks; POST: two-step login off
-	PathLogout        = "security/leave"   // POST: ends the settings session
-	PathLanguage      = "language"         // POST FieldLanguage, FieldNext; answered by Pages.Handler
-	PathAssets        = "assets/"          // GET; answered by Pages.Handler
+	PathSignIn        = "sign-in"                    // GET, POST: the factor's fields, FieldTrust
+	PathSignInMethod  = "sign-in/method"             // POST FieldMethod: another way
+	PathPasskey       = "passkey"                    // GET, POST FieldResponse: sign-in without password
+	PathEnrol         = "enrol"                      // GET, POST FieldMethod: which method to add
+	PathEnrolToken    = "enrol/token"                // POST FieldEnrolToken
+	PathEnrolTOTP     = "enrol/totp"                 // POST FieldCode, FieldName
+	PathEnrolPasskey  = "enrol/passkey"              // POST FieldResponse, FieldName
+	PathEnrolSaved    = "enrol/saved"                // POST FieldSaved: the backup codes are saved
+	PathEnrolLater    = "enrol/later"                // POST: within the grace period
+	PathEnrolDone     = "enrol/done"                 // POST: on to the webmail
+	PathSecurity      = "security"                   // GET
+	PathConfirm       = "security/confirm"           // GET FieldNext in the query; POST: FieldNext, the method's fields
+	PathConfirmMethod = "security/confirm/method"    // POST FieldMethod, FieldNext
+	PathAdd           = "security/add"               // GET, FieldMethod in the query or to be chosen: begins an enrolment
+	PathRename        = "security/rename"            // GET FieldKind, FieldID in the query; POST with FieldName
+	PathRemove        = "security/remove"            // GET FieldKind, FieldID in the query; POST
+	PathPasswordless  = "security/passwordless"      // POST FieldID, FieldOn: the switch of one passkey
+	PathBackupCodes   = "security/backup-codes"      // GET: asks; POST: makes new ones
+	PathSessionsEnd   = "security/sessions/end"      // GET: asks; POST: logs out everywhere
+	PathDevicesEnd    = "security/devices/end"       // GET: asks; POST: no device is trusted any more
+	PathAppPassword   = "security/app-password"      // GET: the form; POST: makes one
+	PathAppsEnd       = "security/app-passwords/end" // GET: asks; POST: revokes all
+	PathDisable       = "security/disable"           // GET: asks; POST: two-step login off
+	PathLogout        = "security/leave"             // POST: ends the settings session
+	PathLanguage      = "language"                   // POST FieldLanguage, FieldNext; answered by Pages.Handler
+	PathAssets        = "assets/"                    // GET; answered by Pages.Handler
 )
 
 // Fields of forms.

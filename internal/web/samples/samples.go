@@ -201,7 +201,7 @@ func totpPage(c web.Common) *web.EnrolTOTP {
 }
 
 func codes(c web.Common, fresh bool) *web.BackupCodes {
-	page := &web.BackupCodes{Common: c, Fresh: fresh, Steps: !fresh}
+	page := &web.BackupCodes{Common: c, Fresh: fresh, Steps: !fresh, Created: Now}
 	page.Self = ""
 	for i := range 10 {
 		page.Codes = append(page.Codes, account.SecretString(fmt.Sprintf("k%dvx-m2qd-7hra-w%dtz", i%8+2, (i*3)%8+2)))
