@@ -153,6 +153,12 @@ func (g *Gate) mail(ctx context.Context, a *Attempt, t *Try) Decision {
 	if p.Shape == factor.Ticket && g.noTicketKey() {
 		return unavailable(NoTicketKey)
 	}
+	if p.Shape == factor.Main && a.Service == account.DAV {
+		// Also without a second factor: what is sent with every request, and kept by
+		// programs of every kind, is never the password of everything. Nothing was
+		// guessed that could be right, so it counts for no limit.
+		return denied(AppPasswordOnly)
+	}
 	acct, err := g.find(ctx, a.User)
 	if err != nil {
 		d := g.notFound(err)

@@ -44,6 +44,7 @@ const (
 	WrongPassword       Reason = "wrong_password"
 	AppPasswordRequired Reason = "app_password_required" // right, but 2FA is on: no attack
 	Elsewhere           Reason = "elsewhere"             // the site's own passdb decides (login.main_password = "next")
+	AppPasswordOnly     Reason = "app_password_only"     // by DAV, where nobody's main password is even looked at
 
 	// Denied: about an app password.
 	NearMiss              Reason = "near_miss" // an app password copied badly; never sent to the directory
