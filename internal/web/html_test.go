@@ -252,7 +252,7 @@ func (d *document) forms() {
 		web.PathSignIn, web.PathSignInMethod, web.PathPasskey, web.PathEnrol, web.PathEnrolToken, web.PathEnrolTOTP, web.PathEnrolPasskey,
 		web.PathEnrolSaved, web.PathEnrolLater, web.PathEnrolDone, web.PathConfirm, web.PathConfirmMethod, web.PathRename, web.PathRemove,
 		web.PathPasswordless, web.PathBackupCodes, web.PathSessionsEnd, web.PathDevicesEnd, web.PathAppPassword, web.PathAppsEnd, web.PathDisable,
-		web.PathLanguage, web.PathLogout,
+		web.PathLanguage, web.PathLogout, web.PathStart, web.PathStartPasskey,
 	}
 	for _, n := range d.find("form") {
 		path, ok := strings.CutPrefix(value(n, "action"), "/2fa/")

@@ -226,7 +226,6 @@ const (
 	DoneDeviceRemoved   NoticeCode = "device_removed"
 	DoneDevicesRemoved  NoticeCode = "devices_removed"
 	DoneSessionEnded    NoticeCode = "session_ended"
-	DoneSessionsEnded   NoticeCode = "sessions_ended"
 	DoneAppRevoked      NoticeCode = "app_revoked"
 	DoneAppsRevoked     NoticeCode = "apps_revoked"
 	DoneAppCreated      NoticeCode = "app_created"

@@ -39,7 +39,6 @@ var (
 		web.DoneDeviceRemoved,
 		web.DoneDevicesRemoved,
 		web.DoneSessionEnded,
-		web.DoneSessionsEnded,
 		web.DoneAppRevoked,
 		web.DoneAppsRevoked,
 		web.DoneAppCreated,
