@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -339,6 +340,37 @@ func TestW4_ConditionalMediation(t *testing.T) {
 	}
 	b.WaitText("[data-status]", "cancelled or took too long")
 	s.nothingSent()
+}
+
+// The security page tells the browser which passkeys there are: one that was removed
+// is offered no more, and the name follows the account's.
+func TestW2_RemovedPasskeysAreForgotten(t *testing.T) {
+	s := newSite(t, passkeyPages())
+	b := browsertest.New(t)
+	a := b.EnableVirtualAuthenticator(browsertest.Passkeys())
+	b.Go(s.URL + "/2fa/own/create")
+	b.Click("[data-script]")
+	made := s.credential()
+	signal := &web.Signal{RPID: "localhost", UserID: "q83vEjRW", AcceptedIDs: []string{made.ID}, Name: "alice@new.example.test", DisplayName: "Alice"}
+	s.pages["security"] = &web.Security{Signal: signal}
+	b.Go(s.URL + "/2fa/own/security")
+	eventually(t, func() bool { c := a.Credentials(); return len(c) == 1 && c[0].UserName == "alice@new.example.test" })
+	signal.AcceptedIDs = []string{}
+	b.Go(s.URL + "/2fa/own/security")
+	eventually(t, func() bool { return len(a.Credentials()) == 0 })
+	b.NoProblems()
+}
+
+// eventually fails the test if it does not become so.
+func eventually(t *testing.T, so func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !so() {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
+		runtime.Gosched()
+	}
 }
 
 func TestSecretsDoNotPrint(t *testing.T) {
