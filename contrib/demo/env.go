@@ -30,6 +30,9 @@ func variables(s *mailtest.Site) []variable {
 		{"DEMO_VERIFY", s.URL(), "policyserver, what the Lua passdb asks"},
 		{"DEMO_POLICY", strings.TrimSuffix(s.URL(), "/verify"), "policyserver: /metrics, /livez, /readyz"},
 		{"DEMO_POLICY_KEY", s.Key, "its X-API-Key"},
+		{"DEMO_WEBMAIL", browserURL(s), "for a browser: Roundcube, and Postern's pages below /2fa/"},
+		{"DEMO_WEBHOOK", strings.TrimSuffix(s.Webmail.Webhook().URL(), "/"), "webhook: the hook API (/v1/openapi.yaml), /metrics, /livez, /readyz"},
+		{"DEMO_WEBHOOK_KEY", s.Webmail.HookKey, "its X-API-Key; return_to must begin with $DEMO_WEBMAIL/"},
 		{"DEMO_CONFIG", s.Path, "postern.toml"},
 		{"DEMO_DOVECOT_CONF", filepath.Join(s.Dovecot.Dir, "dovecot.conf"), "dovecot.conf"},
 		{"DEMO_BIN", bin, "Postern's programs"},
@@ -37,18 +40,41 @@ func variables(s *mailtest.Site) []variable {
 	}
 }
 
-// writeEnv leaves the addresses as shell variables. The file appears whole: who
-// waits for it may read it at once.
+// browserURL is the webmail's address, without a / at the end like the others.
+func browserURL(s *mailtest.Site) string { return strings.TrimSuffix(s.Webmail.URL, "/") }
+
+// writeEnv leaves the addresses as shell variables.
 func writeEnv(s *mailtest.Site) error {
 	var b strings.Builder
 	for _, v := range variables(s) {
 		fmt.Fprintf(&b, "%s=%s\n", v.name, quote(v.value))
 	}
-	part := envFile() + ".part"
-	if err := os.WriteFile(part, []byte(b.String()), 0o644); err != nil {
+	return appear(envFile(), b.String())
+}
+
+// writeWelcome leaves the text for people.
+func writeWelcome(s *mailtest.Site) error {
+	var b strings.Builder
+	welcome(s, &b)
+	return appear(welcomeFile(), b.String())
+}
+
+// appear writes a file that is there whole or not at all: who waits for it may read
+// it at once.
+func appear(path, text string) error {
+	part := path + ".part"
+	if err := os.WriteFile(part, []byte(text), 0o644); err != nil {
 		return err
 	}
-	return os.Rename(part, envFile())
+	return os.Rename(part, path)
+}
+
+// headerFile holds the hook API's key as a header, for curl: what is on its command
+// line, every process sees.
+func headerFile(s *mailtest.Site) string { return filepath.Join(s.Dir, "webhook.header") }
+
+func writeHeader(s *mailtest.Site) error {
+	return os.WriteFile(headerFile(s), []byte("X-API-Key: "+s.Webmail.HookKey+"\n"), 0o600)
 }
 
 // quote makes a value one word for the shell, and leaves plain ones plain.
@@ -61,16 +87,40 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-func printAddresses(s *mailtest.Site, w io.Writer) {
+// welcome says what there is and what to try.
+func welcome(s *mailtest.Site, w io.Writer) {
 	fmt.Fprintf(w, "\nWhat runs now (as shell variables in %s):\n\n", envFile())
 	for _, v := range variables(s) {
 		fmt.Fprintf(w, "  %-17s %-46s %s\n", v.name, v.value, v.meaning)
 	}
-	fmt.Fprintf(w, "\nAccounts: plain, alice, bob, carol, admin @example.test and dave@other.test.\n"+
-		"Try, in another terminal:\n\n"+
-		"  . %s\n"+
-		"  $DEMO_BIN/posternctl -config $DEMO_CONFIG app-password create bob@example.test --name phone\n"+
-		"  curl -u bob@example.test imap://$DEMO_IMAP/INBOX\n"+
-		"  $DEMO_BIN/posternctl -config $DEMO_CONFIG user show bob@example.test\n"+
-		"  tail -f %s/postern/audit.jsonl\n", envFile(), stateDir)
+	fmt.Fprint(w, strings.NewReplacer("@WEBMAIL@", browserURL(s), "@ENV@", envFile(), "@DIR@", stateDir, "@SUDO@", sudo()).Replace(tryThis))
 }
+
+// sudo is what goes before commands that read the servers' files, which are root's.
+func sudo() string {
+	if os.Getenv("SUDO_USER") != "" {
+		return "sudo "
+	}
+	return ""
+}
+
+const tryThis = `
+Accounts: plain, alice, bob, carol, admin @example.test and dave@other.test, all with $DEMO_PASSWORD.
+
+Try in a browser:
+
+  Open @WEBMAIL@/ and sign in as bob@example.test. Below Settings, Security
+  set up an authenticator app by the QR code, keep the backup codes, log out, and sign in again.
+  No telephone at hand? "totp add" below gives carol@ an authenticator; sign in as her with
+  the code that "totp code" shows.
+
+Try in another terminal:
+
+  . @ENV@; posternctl() { @SUDO@$DEMO_BIN/posternctl -config $DEMO_CONFIG "$@"; }
+  posternctl totp add carol@example.test --name phone
+  posternctl totp code carol@example.test
+  posternctl app-password create carol@example.test --name phone
+  curl -u carol@example.test imap://$DEMO_IMAP/INBOX
+  posternctl user show carol@example.test
+  @SUDO@tail -f @DIR@/postern/audit.jsonl
+`

@@ -1,6 +1,6 @@
-// Command demo is behind make demo, demo-up and demo-down: a whole mail server
-// with Postern in front, on free loopback ports, and a walk through what Postern
-// is for.
+// Command demo is behind make demo, demo-up and demo-down: a whole mail server and
+// webmail with Postern in front, on free loopback ports, and a walk through what
+// Postern is for.
 //
 //	demo walk   start it, tell the story, stay until Ctrl-C
 //	demo up     start it in the background; addresses are in build/demo/env
@@ -18,7 +18,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -60,10 +59,7 @@ func run(ctx context.Context, args []string) error {
 
 // walk is make demo.
 func walk(ctx context.Context) error {
-	if pid, err := running(); err == nil {
-		return fmt.Errorf("a demo runs already (process %d); stop it with: make demo-down", pid)
-	}
-	fmt.Println("Starting slapd, Dovecot, Postfix and policyserver on loopback ports …")
+	fmt.Println("Starting slapd, Dovecot, Postfix, nginx, Roundcube, policyserver and webhook on loopback ports …")
 	site, err := start(ctx)
 	if err != nil {
 		return err
@@ -72,7 +68,7 @@ func walk(ctx context.Context) error {
 	if err := tell(ctx, site, os.Stdout); err != nil {
 		return err
 	}
-	printAddresses(site, os.Stdout)
+	welcome(site, os.Stdout)
 	fmt.Println("\nEverything runs until you press Ctrl-C.")
 	<-ctx.Done()
 	fmt.Println("\nStopping.")
@@ -81,8 +77,8 @@ func walk(ctx context.Context) error {
 
 // up starts "demo serve" detached and waits until it is ready.
 func up() error {
-	if pid, err := running(); err == nil {
-		return fmt.Errorf("a demo runs already (process %d); stop it with: make demo-down", pid)
+	if pid := running(); pid != 0 {
+		return runsAlready(pid)
 	}
 	if err := os.MkdirAll(stateDir, 0o755); err != nil {
 		return err
@@ -120,9 +116,10 @@ func awaitReady(ended <-chan error, logPath string) error {
 		case <-deadline:
 			return errors.New("it did not start in time; see " + logPath)
 		case <-tick.C:
-			if env, err := os.ReadFile(envFile()); err == nil {
-				fmt.Printf("The demo runs. Its addresses (%s):\n\n%s\nStop it with: make demo-down\n", envFile(), env)
-				return nil
+			if _, err := os.Stat(envFile()); err == nil {
+				text, err := os.ReadFile(welcomeFile())
+				fmt.Printf("The demo runs.\n%s\nStop it with: make demo-down\n", text)
+				return err
 			}
 		}
 	}
@@ -141,79 +138,76 @@ func serve(ctx context.Context) error {
 
 // down ends the process that up or walk left, by its pid, and waits for it.
 func down() error {
-	pid, err := running()
-	if err != nil {
+	pid := running()
+	if pid == 0 {
 		fmt.Println("No demo is running.")
-		return nil //nolint:nilerr // nothing to stop is what was wanted
+		return nil
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 		return err
 	}
 	for range 600 {
-		if syscall.Kill(pid, 0) != nil {
+		if running() == 0 {
 			fmt.Println("The demo is stopped.")
-			return nil //nolint:nilerr // ESRCH: it has ended
+			return nil
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	return fmt.Errorf("process %d does not end", pid)
 }
 
-// running is the pid of a demo's process, if it is alive and really one.
-func running() (int, error) {
-	b, err := os.ReadFile(pidFile())
-	if err != nil {
-		return 0, err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		return 0, err
-	}
-	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return 0, err
-	}
-	if !strings.Contains(string(cmdline), "demo") {
-		return 0, errors.New("another process has that number now")
-	}
-	return pid, nil
+func runsAlready(pid int) error {
+	return fmt.Errorf("one runs already (process %d); its addresses are in %s; stop it with: make demo-down", pid, envFile())
 }
 
-func pidFile() string { return filepath.Join(stateDir, "pid") }
-func envFile() string { return filepath.Join(stateDir, "env") }
+func envFile() string     { return filepath.Join(stateDir, "env") }
+func welcomeFile() string { return filepath.Join(stateDir, "welcome") }
 
 // start starts the servers and leaves pid, links and addresses in build/demo.
 func start(ctx context.Context) (*mailtest.Site, error) {
 	if err := os.MkdirAll(stateDir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(pidFile(), fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
-		return nil, err
-	}
-	bin, err := filepath.Abs(binDir)
-	if err != nil {
+	if err := begin(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	site, err := mailtest.Start(ctx, mailtest.Options{
-		Binaries: bin, EndSessions: true,
-		Dovecot: &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
-		Postfix: &mailtest.PostfixOptions{},
-	})
+	site, err := startSite(ctx)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(pidFile()))
 	}
-	if err := errors.Join(link(site), writeEnv(site)); err != nil {
+	if err := errors.Join(link(site), writeHeader(site), writeWelcome(site), writeEnv(site)); err != nil {
 		stopSite(site)
 		return nil, err
 	}
 	return site, nil
 }
 
+// startSite starts the servers.
+func startSite(ctx context.Context) (*mailtest.Site, error) {
+	bin, err := filepath.Abs(binDir)
+	if err != nil {
+		return nil, err
+	}
+	o := options()
+	o.Binaries = bin
+	return mailtest.Start(ctx, o)
+}
+
+// options are the demo's servers.
+func options() mailtest.Options {
+	return mailtest.Options{
+		EndSessions: true,
+		Dovecot:     &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
+		Postfix:     &mailtest.PostfixOptions{},
+		Webmail:     &mailtest.WebmailOptions{Roundcube: &mailtest.RoundcubeOptions{Version: mailtest.RC165}},
+	}
+}
+
 func stopSite(site *mailtest.Site) {
 	site.Stop()
-	for _, name := range []string{"pid", "env", "postern", "dovecot"} {
+	for _, name := range []string{"env", "welcome", "postern", "dovecot", "pid"} {
 		_ = os.Remove(filepath.Join(stateDir, name))
 	}
 }

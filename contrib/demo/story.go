@@ -62,6 +62,8 @@ func tell(ctx context.Context, site *mailtest.Site, out io.Writer) error {
 	s.hangsUp(phone)
 	s.everywhere(alice, password, mailclient.Refused)
 
+	s.webmail()
+
 	s.title("What the administrator sees")
 	s.command("user", "show", alice)
 	return s.err
@@ -120,28 +122,39 @@ func (s *story) appPassword() (id, password string) {
 	return id, password
 }
 
-// everywhere logs in at each of the five doors.
+// everywhere logs in at each of the five doors, and shows what each answers.
 func (s *story) everywhere(user, password string, want mailclient.Outcome) {
+	s.printf("\n")
 	for _, service := range []mailclient.Service{mailclient.IMAP, mailclient.POP3, mailclient.Sieve, mailclient.Submission, mailclient.SMTP} {
-		s.login(service, user, password, want)
+		if lines := s.try(service, user, password, want); len(lines) > 0 {
+			s.printf("  %-38s %s\n", names[service], lines[len(lines)-1])
+		}
 	}
 }
 
 // login shows the dialogue of one login, the password hidden as it is on a screen.
 func (s *story) login(service mailclient.Service, user, password string, want mailclient.Outcome) {
+	if lines := s.try(service, user, password, want); len(lines) > 0 {
+		s.printf("\n%s\n%s", names[service], indent(strings.Join(lines, "\n")+"\n"))
+	}
+}
+
+// try logs in and returns the dialogue. Any other answer than the wanted one ends
+// the story.
+func (s *story) try(service mailclient.Service, user, password string, want mailclient.Outcome) []string {
 	if s.err != nil {
-		return
+		return nil
 	}
 	r, err := mailclient.Login(s.ctx, mailclient.Target{Service: service, Addr: s.address(service)}, mechOf(service), user, password)
 	if err != nil {
 		s.err = fmt.Errorf("%s: %w", service, err)
-		return
+		return nil
 	}
 	defer func() { _ = r.Conn.Close() }()
-	s.printf("\n%s\n%s", names[service], indent(strings.Join(essence(r.Dialogue), "\n")+"\n"))
 	if r.Outcome != want {
 		s.err = fmt.Errorf("%s: the server's answer is not what this story tells: %s", service, r.Text)
 	}
+	return essence(r.Dialogue)
 }
 
 // waiting logs in by IMAP and stays, in IDLE.

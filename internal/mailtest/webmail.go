@@ -119,6 +119,7 @@ func (s *Site) webhookSettings() Settings {
 			"key_file": s.hookKeyFile(), "title": "Example Webmail",
 			"return_urls": []string{s.Webmail.Nginx.URL(), s.Webmail.Nginx.TLSURL()},
 		},
+		"login": {"help_url": s.Webmail.URL}, // app passwords are made in its settings
 	}.merge(s.Webmail.configs[0].webhookAddresses())
 }
 
