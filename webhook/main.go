@@ -42,5 +42,5 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err := cfg.LoginSettings()
 	errs = append(errs, err)
 	_, err = loadCertificate(cfg)
-	return append(errs, err, daemon.CheckStore(ctx, cfg, roles...))
+	return append(errs, err, cfg.CheckAuthSocket(ctx), daemon.CheckStore(ctx, cfg, roles...))
 }

@@ -40,9 +40,10 @@ type Config struct {
 	// passdb that hangs, questions must not pile up in Dovecot's auth workers, which
 	// other logins need (ATTACKS 41).
 	Limit int
-	// Life is how long a connection is used, one minute by default. A Dovecot that is
-	// told to reload keeps its old process, with its old configuration, for as long
-	// as somebody is connected to it (auth_die in src/auth/main.c).
+	// Life is how long a connection is used, five seconds by default. After a reload
+	// Dovecot keeps the old auth process, with the old configuration, while somebody is
+	// connected to it (auth_die in src/auth/main.c), and kills it in the end, with
+	// whatever it was just asked.
 	Life time.Duration
 	// Failed hears why Dovecot cannot be asked: once, until it could be or the reason
 	// is another. It may be nil.
@@ -67,7 +68,7 @@ const handshakeTime = 2 * time.Second
 // New returns a Client. It connects when it is first asked.
 func New(c Config) *Client {
 	if c.Life <= 0 {
-		c.Life = time.Minute
+		c.Life = 5 * time.Second
 	}
 	if c.Limit <= 0 {
 		c.Limit = 8

@@ -194,6 +194,29 @@ func TestAttack15_DovecotAway(t *testing.T) {
 	})
 }
 
+// TestReload: after a reload the new configuration is asked.
+func TestReload(t *testing.T) {
+	versions(t, func(t *testing.T, v mailtest.Version) {
+		o := mailtest.DovecotOptions{Files: map[string]string{"new": "alice@example.test:{PLAIN}new\n"}}
+		d := start(t, v, o, "alice@example.test:{PLAIN}old")
+		a := newAsker(t, dovecotauth.Config{Socket: d.AuthSocket(), Life: 200 * time.Millisecond})
+		a.want("alice@example.test", "old", right)
+		o.Version, o.MainPassword, o.Passdb = v, true, strings.Replace(passdb[v], "users", "new", 1)
+		if err := d.Reconfigure(o); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := d.Doveadm(t.Context(), "reload"); err != nil {
+			t.Fatal(out, err)
+		}
+		for began := time.Now(); a.ask("alice@example.test", "new") != nil; {
+			if time.Since(began) > 30*time.Second {
+				t.Fatal("the old configuration is asked still")
+			}
+		}
+		a.want("alice@example.test", "old", wrong)
+	})
+}
+
 // TestNoDelay: 2.4 tells Postern of a wrong password at once, whatever its settings
 // for clients; postern.lua does the same on 2.3.
 func TestNoDelay(t *testing.T) {

@@ -64,19 +64,19 @@ const (
 )
 
 // privateSession proves that Postern asks about this password of this user in this
-// minute: "postern.MINUTE.PASSWORD.PROOF". The password's part is keyed, and too
-// short to search by.
+// minute: "postern.MINUTE.NONCE.PASSWORD.PROOF". The nonce makes it a session of its own
+// to the auth policy. The password's part is keyed, and too short to search by.
 func privateSession(p Prover, user string, password account.Secret, now time.Time) (string, error) {
-	minute := strconv.FormatInt(now.Unix()/60, 36)
+	head := strconv.FormatInt(now.Unix()/60, 36) + "." + account.NewID()
 	mark, err := privateMark(p, user, password)
 	if err != nil {
 		return "", err
 	}
-	sum, err := p.MAC(account.RoleDoor, purposePrivate, privateUser(user), minute, mark)
+	sum, err := p.MAC(account.RoleDoor, purposePrivate, privateUser(user), head, mark)
 	if err != nil {
 		return "", err
 	}
-	return privatePrefix + minute + "." + mark + "." + base64.RawURLEncoding.EncodeToString(sum[:16]), nil
+	return privatePrefix + head + "." + mark + "." + base64.RawURLEncoding.EncodeToString(sum[:16]), nil
 }
 
 func privateMark(p Prover, user string, password account.Secret) (string, error) {
@@ -98,7 +98,7 @@ func privateUser(name string) string {
 func (g *Gate) provesPrivate(session, user string) (mark string, ok bool) {
 	rest, _ := strings.CutPrefix(session, privatePrefix)
 	parts := strings.Split(rest, ".")
-	if len(parts) != 3 || !strings.HasPrefix(session, privatePrefix) {
+	if len(parts) != 4 || !strings.HasPrefix(session, privatePrefix) {
 		return "", false
 	}
 	at, err := strconv.ParseInt(parts[0], 36, 64)
@@ -106,8 +106,8 @@ func (g *Gate) provesPrivate(session, user string) (mark string, ok bool) {
 	if err != nil || age < -1 || age > 1 {
 		return "", false
 	}
-	sum, err := base64.RawURLEncoding.DecodeString(parts[2])
-	return parts[1], err == nil && g.prover.Verify(sum, account.RoleDoor, purposePrivate, privateUser(user), parts[0], parts[1])
+	sum, err := base64.RawURLEncoding.DecodeString(parts[3])
+	return parts[2], err == nil && g.prover.Verify(sum, account.RoleDoor, purposePrivate, privateUser(user), parts[0]+"."+parts[1], parts[2])
 }
 
 // private decides at a mail door about PrivateService: what Postern itself asks is

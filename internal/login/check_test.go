@@ -150,6 +150,13 @@ func TestAttack08_PrivateService(t *testing.T) {
 	if len(w.trail.events) != events || len(w.limits.wrong) != counted || w.limits.right > 0 {
 		t.Error("Postern's own question leaves a trace of its own")
 	}
+	ask(imap("alice@example.test", mainPassword))
+	first := d.session
+	ask(imap("alice@example.test", mainPassword))
+	if first == session || first == d.session {
+		t.Error("two questions are one to the auth policy")
+	}
+	events = len(w.trail.events)
 	master := privately("alice@example.test", wrongMain, session)
 	master.Master = "admin"
 	parts := strings.Split(session, ".")
@@ -159,9 +166,10 @@ func TestAttack08_PrivateService(t *testing.T) {
 		"no session":           privately("alice@example.test", wrongMain, ""),
 		"Dovecot's session":    privately("alice@example.test", wrongMain, "m04dNdNgINx/AAAB"),
 		"half a session":       privately("alice@example.test", wrongMain, session[:len(session)/2]),
-		"another mark":         privately("alice@example.test", wrongMain, strings.Join([]string{parts[0], parts[1], "AAAAAAAA", parts[3]}, ".")),
-		"another minute":       privately("alice@example.test", wrongMain, strings.Join([]string{parts[0], "hgfedc", parts[2], parts[3]}, ".")),
-		"no proof":             privately("alice@example.test", wrongMain, strings.Join(parts[:3], ".")+"."),
+		"another mark":         privately("alice@example.test", wrongMain, strings.Join([]string{parts[0], parts[1], parts[2], "AAAAAAAA", parts[4]}, ".")),
+		"another minute":       privately("alice@example.test", wrongMain, strings.Join([]string{parts[0], "hgfedc", parts[2], parts[3], parts[4]}, ".")),
+		"another nonce":        privately("alice@example.test", wrongMain, strings.Join([]string{parts[0], parts[1], "aaaaaaaa", parts[3], parts[4]}, ".")),
+		"no proof":             privately("alice@example.test", wrongMain, strings.Join(parts[:4], ".")+"."),
 		"more behind it":       privately("alice@example.test", wrongMain, session+".x"),
 		"another prefix":       privately("alice@example.test", wrongMain, "x"+session),
 		"with a master user":   master,
