@@ -267,6 +267,7 @@ class postern extends rcube_plugin
             ], rcube::Q($this->gettext('passkey')), ['type', 'id', 'class', 'formaction', 'formnovalidate']);
 
             $args['buttons']['postern'] = ['outterclass' => 'formbuttons', 'content' => $button];
+            $this->include_style();
         }
 
         return $args;
@@ -405,12 +406,18 @@ class postern extends rcube_plugin
             'domain' => 'postern',
         ];
 
+        $this->include_style();
+
+        return $args;
+    }
+
+    /** Skins without a style of ours show plain text and buttons. */
+    private function include_style()
+    {
         $css = $this->local_skin_path() . '/postern.css';
         if (is_file($this->home . '/' . $css)) {
             $this->include_stylesheet($css);
         }
-
-        return $args;
     }
 
     /**
