@@ -21,7 +21,7 @@ var securityPages = map[string]page{
 	web.PathAdd:           {get: (*turn).addGet},
 	web.PathRename:        {get: (*turn).renameGet, post: (*turn).renamePost},
 	web.PathRemove:        {get: (*turn).removeGet, post: (*turn).removePost},
-	web.PathPasswordless:  {post: (*turn).passwordlessPost},
+	web.PathPasswordless:  {get: func(t *turn) { t.redirect(t.path(web.PathSecurity)) }, post: (*turn).passwordlessPost},
 	web.PathBackupCodes:   {get: ask(web.AskBackupCodes), post: (*turn).backupCodesPost},
 	web.PathSessionsEnd:   {get: ask(web.AskSessionsEnd), post: (*turn).sessionsEndPost},
 	web.PathDevicesEnd:    {get: ask(web.AskDevicesEnd), post: (*turn).devicesEndPost},

@@ -113,11 +113,11 @@ func (t *turn) ask(v *login.Visit, q asked) {
 	if q.status == 0 {
 		q.status = http.StatusOK
 	}
-	usable, disabled := t.s.signIn.Methods(v)
-	if v.Passwordless() {
+	if v.Passwordless() { // whose it is, nobody knows yet
 		t.askPasskey(v, q)
 		return
 	}
+	usable, disabled := t.s.signIn.Methods(v)
 	c, ok := t.challenge(usable, disabled, &q, func(method string) (login.Prompt, error) {
 		return t.s.signIn.Prompt(t.r.Context(), v, method)
 	})

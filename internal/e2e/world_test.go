@@ -14,6 +14,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/app"
+	"postern/internal/browsertest"
 	"postern/internal/desk"
 	"postern/internal/effect"
 	"postern/internal/mailclient"
@@ -27,7 +28,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", "20")
-	mailtest.Main(m)
+	browsertest.Main(m)
 }
 
 // door is a way from Dovecot to the policyserver.
