@@ -65,6 +65,7 @@ func newSite(t *testing.T, config string, others ...mailtest.RoundcubePlugin) *s
 func newSiteAs(t *testing.T, o siteOptions) *site {
 	t.Helper()
 	mailtest.Long(t)
+	t.Parallel() // Roundcube sleeps a second after a login that failed
 	s := &site{t: t}
 	s.startDovecot(cmp.Or(o.dovecot, "login_trusted_networks = 127.0.0.0/8\n"))
 	rc, err := mailtest.PrepareRoundcube(t.Context(), cmp.Or(o.version, mailtest.RC165))

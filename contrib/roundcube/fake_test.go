@@ -205,6 +205,19 @@ func (f *fake) last(path string) call {
 	return call{}
 }
 
+// returns are the addresses that browsers were to come back to.
+func (f *fake) returns() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []string
+	for _, c := range f.calls {
+		if to := c.fields["return_to"]; c.path == "/v1/login" && to != "" {
+			all = append(all, to)
+		}
+	}
+	return all
+}
+
 // live counts the grants that have not ended.
 func (f *fake) live() int {
 	f.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -187,6 +188,42 @@ func TestTwoTabs(t *testing.T) {
 	}
 	if n := s.hook.live(); n != 1 {
 		t.Errorf("%d sessions", n)
+	}
+}
+
+// TestAttack03_LoginPressedTwice: the same form, sent several times at once. Nothing
+// reaches the mail server before a code, and each login that was begun is finished in
+// its own session only.
+func TestAttack03_LoginPressedTwice(t *testing.T) {
+	s := newSite(t, "")
+	b := s.browser()
+	b.get("?_task=login")
+	form := loginForm(alice, password)
+	form.Set("_token", b.token)
+	cookie := "roundcube_sessid=" + b.cookie()
+	tabs := make([]*browser, 4)
+	var wg sync.WaitGroup
+	for i := range tabs {
+		tabs[i] = s.browser()
+		wg.Go(func() { tabs[i].do(http.MethodPost, "?_task=login", form, "Cookie", cookie) })
+	}
+	wg.Wait()
+	if s.tries() != "" {
+		t.Fatalf("before a code the mail server saw\n%s", s.tries())
+	}
+	finished := 0
+	for _, tab := range tabs {
+		if id := tab.cookie(); id == "" || "roundcube_sessid="+id == cookie {
+			continue // came too late: the form's session is over
+		}
+		for _, back := range s.hook.returns() {
+			if p := tab.get(back + "&code=" + goodCode); p.status == http.StatusFound && strings.Contains(p.location, "_token=") {
+				finished++
+			}
+		}
+	}
+	if begun := len(s.hook.returns()); finished < 1 || finished > begun {
+		t.Errorf("%d begun, %d finished", begun, finished)
 	}
 }
 

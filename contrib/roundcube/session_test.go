@@ -244,6 +244,51 @@ func TestMailServersGetTickets(t *testing.T) {
 	}
 }
 
+// switcher is a plug-in like those for several mail accounts: it puts another one into
+// the session.
+const switcher = `<?php
+class switcher extends rcube_plugin {
+	function init() { $this->add_hook('startup', [$this, 'startup']); }
+	function startup($args) {
+		if (isset($_GET['_switch'])) {
+			$_SESSION['username'] = $_GET['_switch'];
+			$_SESSION['password'] = rcmail::get_instance()->encrypt('password elsewhere');
+		}
+		return $args;
+	}
+}`
+
+// TestOtherAccount: while another mail account is in the session, its server sees no
+// ticket, and its password stays.
+func TestOtherAccount(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "switcher.php"), []byte(switcher), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, "", mailtest.RoundcubePlugin{Name: "switcher", Dir: dir})
+	s.hook.change(func() { s.hook.life = time.Minute })
+	s.hook.open("other@example.test", "password elsewhere")
+	b := s.browser()
+	b.login(alice)
+	b.get("?_task=settings&_switch=other@example.test")
+	before := len(s.hook.paths())
+	for range 2 {
+		if p := b.get("?_task=mail"); !p.loggedIn() || p.message() != "" {
+			t.Errorf("%d %s", p.status, p.message())
+		}
+	}
+	if strings.Contains(s.tries(), "other@example.test 127.0.0.1 pt1_") || !strings.Contains(s.tries(), "other@example.test 127.0.0.1 password elsewhere") {
+		t.Error(s.tries())
+	}
+	if len(s.hook.paths()) != before {
+		t.Errorf("%v", s.hook.paths()[before:])
+	}
+	b.get("?_task=logout&_token=" + b.token)
+	if s.hook.live() != 0 {
+		t.Error("the grant lives on after logout")
+	}
+}
+
 // send tries to send a mail; there is no server behind submission.
 func (b *browser) send() {
 	b.t.Helper()

@@ -42,8 +42,8 @@ class postern extends rcube_plugin
         $this->add_texts('localization/');
 
         foreach ([
-            'startup', 'authenticate', 'unauthenticated', 'ready', 'session_destroy', 'loginform_content',
-            'storage_connect', 'settings_actions',
+            'startup', 'authenticate', 'login_after', 'unauthenticated', 'ready', 'session_destroy',
+            'loginform_content', 'storage_connect', 'settings_actions',
         ] as $name) {
             $this->add_hook($name, [$this, $name]);
         }
@@ -64,11 +64,8 @@ class postern extends rcube_plugin
         if ($args['task'] == 'login' && $args['action'] == 'postern') {
             return $this->come_back($args);
         }
-        if (empty($_SESSION['user_id'])) {
-            return $args;
-        }
 
-        $session = $this->session();
+        $session = $this->open_session();
         if ($session && $session->due(time()) && $this->renew($session) == postern_answer::DENIED) {
             $this->end_session();
         }
@@ -235,6 +232,17 @@ class postern extends rcube_plugin
         return $args;
     }
 
+    /** Roundcube has logged in: from now on the session is known by the name that it has there. */
+    public function login_after($args)
+    {
+        if ($session = $this->session()) {
+            $session->account = $this->account();
+            $this->keep($session);
+        }
+
+        return $args;
+    }
+
     /** Makes the login fail with the answer's text, if it is in the user's language, or with our own. */
     private function refuse($args, $label, $answer = null)
     {
@@ -341,6 +349,25 @@ class postern extends rcube_plugin
         return postern_session::unpack(isset($_SESSION['postern']) ? $_SESSION['postern'] : null, [$this->rc, 'decrypt']);
     }
 
+    /**
+     * The session that opens the mail account in use: nothing during login, and nothing
+     * while a plug-in has switched to another account, whose password is in the session
+     * then, and whose server must not see a ticket.
+     *
+     * @return postern_session|null
+     */
+    private function open_session()
+    {
+        $session = empty($_SESSION['user_id']) ? null : $this->session();
+
+        return $session && $session->account === $this->account() ? $session : null;
+    }
+
+    private function account()
+    {
+        return $_SESSION['username'] . ' ' . $_SESSION['storage_host'];
+    }
+
     private function keep($session)
     {
         $_SESSION['postern'] = $session->pack([$this->rc, 'encrypt']);
@@ -366,8 +393,7 @@ class postern extends rcube_plugin
             $args['preauth_ident'] = empty($args['preauth_ident']) ? $ident : $ident + $args['preauth_ident'];
         }
 
-        // During login there is no user yet, and nothing to heal.
-        $session = empty($_SESSION['user_id']) ? null : $this->session();
+        $session = $this->open_session();
         if (!$session) {
             return $args;
         }

@@ -12,6 +12,9 @@ class postern_session
     /** @var string handle for /v1/renew, /v1/logout, … */
     public $grant;
 
+    /** @var string the mail account that it opens, as Roundcube's session names it */
+    public $account = '';
+
     /** @var bool whether to ask the user to switch on the second factor */
     public $recommend = false;
 
@@ -63,6 +66,7 @@ class postern_session
             'expires'    => $this->expires,
             'not_before' => $this->not_before,
             'recommend'  => $this->recommend,
+            'account'    => $this->account,
         ];
     }
 
@@ -82,6 +86,7 @@ class postern_session
         $session = new self($grant, (int) $packed['expires']);
         $session->not_before = (int) $packed['not_before'];
         $session->recommend  = !empty($packed['recommend']);
+        $session->account    = $packed['account'];
 
         return $session;
     }
