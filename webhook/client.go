@@ -71,5 +71,10 @@ func (s *server) title(name string) string {
 			return c.title
 		}
 	}
+	if s.oidc != nil {
+		if c, ok := s.oidc.Client(name); ok {
+			return c.Title
+		}
+	}
 	return ""
 }

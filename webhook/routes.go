@@ -78,6 +78,7 @@ func (s *server) pageRoutes() http.Handler {
 			mux.Handle(s.pages.Path(path), s.pages.Protect(s.page(p)))
 		}
 	}
+	s.oidcRoutes(mux)
 	mux.Handle(s.public.Path, s.pages.Handler())
 	return mux
 }

@@ -17,6 +17,7 @@ import (
 	"postern/internal/desk"
 	"postern/internal/factor"
 	"postern/internal/login"
+	"postern/internal/oidc"
 	"postern/internal/web"
 )
 
@@ -36,6 +37,7 @@ type server struct {
 	desk   *desk.Desk
 	backup *factor.BackupFactor
 	pages  *web.Pages
+	oidc   *oidc.Provider // nil: there are no clients
 	csrf   web.CSRF
 	now    func() time.Time
 }
@@ -46,7 +48,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, log: log, now: time.Now}
-	var errs [7]error
+	var errs [8]error
 	s.clients, errs[0] = openClients(cfg)
 	s.proxies, errs[1] = cfg.TrustedProxies()
 	s.public, errs[2] = url.Parse(cfg.Webhook.PublicURL)
@@ -57,6 +59,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	}
 	s.pages, errs[5] = web.New(web.Options{Base: s.public.Path, HTTPS: s.public.Scheme == "https"})
 	errs[6] = s.openSignIn()
+	errs[7] = s.openOIDC()
 	s.csrf = web.CSRF{Key: pageKey{s.Ring}}
 	s.times = s.Metrics.Histogram("postern_hook_seconds", "Duration of the hook API's methods.", "method",
 		.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5)
@@ -69,11 +72,12 @@ func configProblems(cfg *app.Config) []error {
 	if cfg.Webhook.PublicURL == "" {
 		errs = append(errs, fmt.Errorf("%s: webhook.public_url: needed: where browsers find the pages", cfg.Path()))
 	}
-	if len(cfg.Webhook.Clients) == 0 {
-		errs = append(errs, fmt.Errorf("%s: webhook.clients: needed: nobody could call", cfg.Path()))
+	if len(cfg.Webhook.Clients)+len(cfg.OIDC.Clients) == 0 {
+		errs = append(errs, fmt.Errorf("%s: webhook.clients: needed, or oidc.clients: nobody could call", cfg.Path()))
 	}
 	_, err := cfg.HookKeys()
-	return append(errs, err)
+	_, err2 := cfg.OIDCClients()
+	return append(errs, err, err2)
 }
 
 func (s *server) openSignIn() error {

@@ -122,7 +122,7 @@ func (t *turn) redirect(to string) {
 	h := t.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	http.Redirect(t.w, t.r, to, http.StatusSeeOther)
+	http.Redirect(t.w, t.r, to, http.StatusSeeOther) //nolint:gosec // G710: as the comment says
 }
 
 // path is the path of a page with a query of names and values in turn.

@@ -60,7 +60,7 @@ func (t *turn) visitCommon(v *login.Visit, self string, p *web.Problem) web.Comm
 		c.Domain = v.Account.Domain
 	}
 	if u, err := url.Parse(v.ReturnTo()); err == nil {
-		c.Origins = []string{origin(u)}
+		c.Origins = append(t.s.oidcOrigins(v.Client()), origin(u))
 	}
 	return t.common(c)
 }

@@ -1,0 +1,714 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"postern/internal/account"
+	"postern/internal/factor"
+	"postern/internal/hooktest"
+	"postern/internal/mailtest"
+)
+
+const (
+	appURI    = "https://app.example.test/index.php/login/oauth"
+	appSecret = "a secret of the application"
+	claim     = "postern_ticket"
+)
+
+// application is a client of the OpenID provider, by a library that others use.
+type application struct {
+	*world
+	provider *gooidc.Provider
+	config   oauth2.Config
+	id       string
+}
+
+// oidcSite is a site with three clients: a webmail with a secret, one without, and one
+// whose access tokens are tickets.
+func oidcSite(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir() // read once, when the site starts
+	secret := filepath.Join(dir, "secret")
+	must(t, os.WriteFile(secret, []byte(appSecret+"\n"), 0o600))
+	uris := []string{appURI}
+	logout := []string{"https://app.example.test/bye?x=1"}
+	return inhabit(t, mailtest.Shared(t, "oidc", mailtest.Options{Webmail: &mailtest.WebmailOptions{}, Settings: mailtest.Settings{
+		"oidc.clients.app": {"title": "Example App", "secret_file": secret, "redirect_uris": uris,
+			"post_logout_redirect_uris": logout, "password_claim": claim},
+		"oidc.clients.public": {"redirect_uris": uris, "password_claim": claim},
+		"oidc.clients.sogo":   {"secret_file": secret, "redirect_uris": uris, "access_token": "ticket", "pkce": true},
+	}}))
+}
+
+func openApp(t *testing.T, id string) *application {
+	t.Helper()
+	w := oidcSite(t)
+	a := &application{world: w, id: id}
+	var err error
+	a.provider, err = gooidc.NewProvider(a.ctx(), w.Webmail.PublicURL+"oidc")
+	must(t, err)
+	a.config = oauth2.Config{ClientID: id, ClientSecret: appSecret, Endpoint: a.provider.Endpoint(),
+		RedirectURL: appURI, Scopes: []string{gooidc.ScopeOpenID, "email", "profile", "unknown"}}
+	if id == "public" {
+		a.config.ClientSecret = ""
+		a.config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return a
+}
+
+// ctx makes the library call the daemon.
+func (a *application) ctx() context.Context { return gooidc.ClientContext(a.t.Context(), a.Client) }
+
+// verify reads an ID token with everything that the library checks.
+func (a *application) verify(raw string) *gooidc.IDToken {
+	a.t.Helper()
+	token, err := a.provider.Verifier(&gooidc.Config{ClientID: a.id, SupportedSigningAlgs: []string{"ES256"}}).Verify(a.ctx(), raw)
+	must(a.t, err)
+	return token
+}
+
+// form takes a browser from the application's link to our form.
+func (a *application) form(b *hooktest.Browser, o ...oauth2.AuthCodeOption) *hooktest.Page {
+	a.t.Helper()
+	page := a.get(b, http.StatusSeeOther, a.config.AuthCodeURL("the state", o...))
+	to, err := page.URL.Parse(page.Location())
+	must(a.t, err)
+	return a.get(b, http.StatusOK, to.String())
+}
+
+// password posts name and password into the form.
+func (a *application) password(b *hooktest.Browser, form *hooktest.Page, user string) string {
+	a.t.Helper()
+	return a.submit(b, http.StatusSeeOther, form, "oidc/sign-in", "username", user, "password", mailtest.Password).Location()
+}
+
+// signIn takes a browser all the way, and returns the address at the application.
+func (a *application) signIn(user string, totp *factor.TOTP, o ...oauth2.AuthCodeOption) *url.URL {
+	a.t.Helper()
+	b := a.browser()
+	to := a.password(b, a.form(b, o...), user)
+	if totp != nil {
+		page := a.get(b, http.StatusOK, to)
+		csp := page.Header.Get("Content-Security-Policy")
+		if !strings.Contains(csp, "https://app.example.test") {
+			a.t.Errorf("the factor's page may not lead to the application: %s", csp)
+		}
+		to = a.submit(b, http.StatusSeeOther, page, "sign-in", "code", code(a.t, totp)).Location()
+		to = a.get(b, http.StatusSeeOther, to).Location()
+	}
+	u, err := url.Parse(to)
+	must(a.t, err)
+	if !strings.HasPrefix(to, appURI+"?") || u.Query().Get("state") != "the state" || u.Query().Get("iss") != a.Webmail.PublicURL+"oidc" {
+		a.t.Fatalf("the browser goes to %s", to)
+	}
+	return u
+}
+
+func idToken(t *testing.T, tok *oauth2.Token) string {
+	t.Helper()
+	raw, ok := tok.Extra("id_token").(string)
+	if !ok {
+		t.Fatal("no ID token")
+	}
+	return raw
+}
+
+// claimsOf are all claims of an ID token.
+func claimsOf(t *testing.T, tok *gooidc.IDToken) map[string]any {
+	t.Helper()
+	m := map[string]any{}
+	must(t, tok.Claims(&m))
+	return m
+}
+
+// oauthError is the error code and status of a refused call.
+func oauthError(err error) (string, int) {
+	var e *oauth2.RetrieveError
+	if !errors.As(err, &e) {
+		return "", 0
+	}
+	return e.ErrorCode, e.Response.StatusCode
+}
+
+func (a *application) wantError(what string, err error, code string) {
+	a.t.Helper()
+	if got, _ := oauthError(err); got != code {
+		a.t.Errorf("%s: %q (%v), want %q", what, got, err, code)
+	}
+}
+
+// refresh asks for new tokens.
+func (a *application) refresh(grant string) (*oauth2.Token, error) {
+	return a.config.TokenSource(a.ctx(), &oauth2.Token{RefreshToken: grant}).Token()
+}
+
+// The whole way with a library's client: discovery, password, factor, tokens,
+// userinfo, renewal, logout.
+func TestOIDCFromLinkToLogout(t *testing.T) {
+	a := openApp(t, "app")
+	user, totp := a.twoFactor()
+	pkce := oauth2.GenerateVerifier()
+	at := a.signIn(user, totp, gooidc.Nonce("the nonce"), oauth2.S256ChallengeOption(pkce))
+	tok, err := a.config.Exchange(a.ctx(), at.Query().Get("code"), oauth2.VerifierOption(pkce))
+	must(t, err)
+	id := a.verify(idToken(t, tok))
+	claims := claimsOf(t, id)
+	ticket, _ := claims[claim].(string)
+	if id.Nonce != "the nonce" || claims["email"] != user || claims["preferred_username"] != user || id.Subject == "" || !strings.HasPrefix(ticket, "pt1_") {
+		t.Errorf("%v", claims)
+	}
+	if since := time.Since(time.Unix(int64(claims["auth_time"].(float64)), 0)); since < -time.Minute || since > 10*time.Minute { //nolint:forcetypeassert // else the test fails
+		t.Errorf("auth_time %v ago", since)
+	}
+	if amr, _ := json.Marshal(claims["amr"]); string(amr) != `["pwd","otp","mfa"]` {
+		t.Errorf("amr %s", amr)
+	}
+	if tok.TokenType != "Bearer" || tok.Extra("scope") != "openid email profile" || time.Until(tok.Expiry) < 5*time.Minute {
+		t.Errorf("%s %v %s", tok.TokenType, tok.Extra("scope"), tok.Expiry)
+	}
+	info, err := a.provider.UserInfo(a.ctx(), oauth2.StaticTokenSource(tok))
+	must(t, err)
+	if info.Subject != id.Subject || info.Email != user || !info.EmailVerified {
+		t.Errorf("userinfo: %+v", info)
+	}
+	again, err := a.refresh(tok.RefreshToken)
+	must(t, err)
+	renewed := a.verify(idToken(t, again))
+	if again.RefreshToken != tok.RefreshToken || renewed.Subject != id.Subject || renewed.Nonce != "" ||
+		!strings.HasPrefix(claimsOf(t, renewed)[claim].(string), "pt1_") { //nolint:forcetypeassert // else the test fails
+		t.Errorf("renewed: %v", claimsOf(t, renewed))
+	}
+	a.logout(idToken(t, again), "https://app.example.test/bye?x=1", "https://app.example.test/bye?x=1&state=s")
+	_, err = a.refresh(tok.RefreshToken)
+	a.wantError("refresh after logout", err, "invalid_grant")
+	if _, err := a.provider.UserInfo(a.ctx(), oauth2.StaticTokenSource(tok)); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("userinfo after logout: %v", err)
+	}
+	_, err = a.config.Exchange(a.ctx(), at.Query().Get("code"), oauth2.VerifierOption(pkce))
+	a.wantError("the code after logout", err, "invalid_grant")
+}
+
+func (a *application) logout(hint, back, want string) {
+	a.t.Helper()
+	q := url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {back}, "state": {"s"}}
+	status := http.StatusSeeOther
+	if want == "" {
+		status = http.StatusOK
+	}
+	page := a.get(a.browser(), status, a.Webmail.PublicURL+"oidc/logout?"+q.Encode())
+	if page.Location() != want {
+		a.t.Errorf("after the logout the browser goes to %q, want %q", page.Location(), want)
+	}
+}
+
+// The ticket of the claim opens mail, and no more of it after the logout.
+func TestOIDCTicketOpensMail(t *testing.T) {
+	a := openApp(t, "sogo")
+	user, totp := a.twoFactor()
+	pkce := oauth2.GenerateVerifier()
+	tok, err := a.config.Exchange(a.ctx(), a.signIn(user, totp, oauth2.S256ChallengeOption(pkce)).Query().Get("code"), oauth2.VerifierOption(pkce))
+	must(t, err)
+	if !strings.HasPrefix(tok.AccessToken, "pt1_") || len(tok.AccessToken) > 255 {
+		t.Fatalf("the access token is no ticket: %q", tok.AccessToken)
+	}
+	if !a.opens(user, tok.AccessToken) {
+		t.Error("the ticket does not open IMAP")
+	}
+	info, err := a.provider.UserInfo(a.ctx(), oauth2.StaticTokenSource(tok))
+	must(t, err)
+	if info.Email != user {
+		t.Errorf("userinfo by ticket: %+v", info)
+	}
+	forged := &oauth2.Token{AccessToken: tok.AccessToken[:len(tok.AccessToken)-4] + "AAAA"}
+	if _, err := a.provider.UserInfo(a.ctx(), oauth2.StaticTokenSource(forged)); err == nil {
+		t.Error("userinfo by a forged ticket")
+	}
+	a.revoke(http.StatusOK, tok.AccessToken)
+	if a.opens(user, tok.AccessToken) {
+		t.Error("the ticket opens IMAP after its revocation")
+	}
+}
+
+// revoke revokes a token as the client.
+func (a *application) revoke(status int, token string) {
+	a.t.Helper()
+	res, err := a.Client.PostForm(a.Webmail.PublicURL+"oidc/revoke",
+		url.Values{"token": {token}, "client_id": {a.id}, "client_secret": {a.config.ClientSecret}})
+	must(a.t, err)
+	defer res.Body.Close()
+	if res.StatusCode != status {
+		a.t.Errorf("revocation: %d, want %d", res.StatusCode, status)
+	}
+}
+
+// opens asks the mail door.
+func (a *application) opens(user, password string) bool {
+	a.t.Helper()
+	form := url.Values{"user": {user}, "password": {password}, "service": {"imap"}, "remote_ip": {"127.0.0.1"}}
+	req, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, a.URL(), strings.NewReader(form.Encode()))
+	must(a.t, err)
+	req.Header.Set("X-API-Key", a.Config.Key)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := http.DefaultClient.Do(req)
+	must(a.t, err)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusForbidden {
+		a.t.Fatalf("the mail door: %d", res.StatusCode)
+	}
+	return res.StatusCode == http.StatusOK
+}
+
+// A user without factors goes straight back; a code is used again, and a session
+// revoked.
+func TestOIDCWithoutFactor(t *testing.T) {
+	a := openApp(t, "app")
+	user := a.user()
+	at := a.signIn(user, nil, gooidc.Nonce("n"))
+	first, err := a.config.Exchange(a.ctx(), at.Query().Get("code"))
+	must(t, err)
+	second, err := a.config.Exchange(a.ctx(), at.Query().Get("code"))
+	must(t, err)
+	if first.RefreshToken != second.RefreshToken {
+		t.Error("a code used twice gives two sessions")
+	}
+	if amr, _ := json.Marshal(claimsOf(t, a.verify(idToken(t, first)))["amr"]); string(amr) != `["pwd"]` {
+		t.Errorf("amr %s", amr)
+	}
+	a.revoke(http.StatusOK, "nothing")
+	a.revoke(http.StatusOK, first.RefreshToken)
+	_, err = a.refresh(first.RefreshToken)
+	a.wantError("refresh after revocation", err, "invalid_grant")
+	_, err = a.config.Exchange(a.ctx(), at.Query().Get("code"))
+	a.wantError("the code after revocation", err, "invalid_grant")
+}
+
+// A code with a factor, used twice, is one session and not two.
+func TestOIDCReplayedCode(t *testing.T) {
+	a := openApp(t, "app")
+	user, totp := a.twoFactor()
+	at := a.signIn(user, totp)
+	first, err := a.config.Exchange(a.ctx(), at.Query().Get("code"))
+	must(t, err)
+	if _, err = a.config.Exchange(a.ctx(), at.Query().Get("code")); err != nil {
+		a.wantError("again", err, "invalid_grant")
+	}
+	acct, err := a.desk.Store.Find(t.Context(), user)
+	must(t, err)
+	sessions, err := acct.Records(account.KindSession)
+	if err == nil && len(sessions) != 1 {
+		t.Errorf("%d sessions", len(sessions))
+	}
+	a.logout(idToken(t, first), "https://evil.test/", "")
+}
+
+// ATTACKS 25: exact addresses, and no error of the client's making leads anywhere else.
+func TestAttack25_OIDCRedirects(t *testing.T) {
+	a := openApp(t, "app")
+	for _, bad := range []string{
+		"", "https://evil.test/", appURI + "/", appURI + "?a=b", appURI + "#x", "https://app.example.test/index.php/login/oauth/../x",
+		"https://app.example.test/index.php/login", "https://app.example.test:443/index.php/login/oauth", "HTTPS://app.example.test/index.php/login/oauth",
+		"https://app.example.test@evil.test/index.php/login/oauth", "https://app.example.test\\@evil.test/", "https://app.example.test/index.php/login/%6fauth",
+		appURI + " ", " " + appURI, appURI + "\x00", "//app.example.test/index.php/login/oauth", "http://app.example.test/index.php/login/oauth",
+		"https://app.example.test/bye?x=1", a.Webmail.URL,
+	} {
+		q := url.Values{"client_id": {"app"}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {bad}}
+		a.refused(q, bad)
+		q.Set("response_type", "token") // an error that would be told to the client
+		a.refused(q, bad)
+	}
+	good := url.Values{"client_id": {"app"}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {appURI}}
+	for name, change := range map[string]url.Values{
+		"unknown client": {"client_id": {"nobody"}}, "no client": {"client_id": nil}, "hook's client": {"client_id": {"roundcube"}},
+		"two addresses": {"redirect_uri": {appURI, "https://evil.test/"}}, "two clients": {"client_id": {"app", "public"}},
+	} {
+		a.refused(merged(good, change), name)
+	}
+}
+
+func merged(a, b url.Values) url.Values {
+	all := url.Values{}
+	for k, v := range a {
+		all[k] = v
+	}
+	for k, v := range b {
+		if all[k] = v; v == nil {
+			all.Del(k)
+		}
+	}
+	return all
+}
+
+// refused: a page, and nowhere else.
+func (a *application) refused(q url.Values, name string) {
+	a.t.Helper()
+	p := a.get(a.browser(), http.StatusBadRequest, a.Webmail.PublicURL+"oidc/authorize?"+q.Encode())
+	if p.Location() != "" || strings.Contains(p.Body, `href="https://evil.test`) {
+		a.t.Errorf("%q: leads to %q", name, p.Location())
+	}
+}
+
+// Errors that the client is told.
+func TestOIDCRefusedRequests(t *testing.T) {
+	a := openApp(t, "app")
+	good := url.Values{"client_id": {"app"}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {appURI}, "state": {"s&t=u"}}
+	challenge := base64.RawURLEncoding.EncodeToString(make([]byte, sha256.Size))
+	for name, c := range map[string]struct {
+		change url.Values
+		code   string
+	}{
+		"implicit":         {url.Values{"response_type": {"id_token"}}, "unsupported_response_type"},
+		"hybrid":           {url.Values{"response_type": {"code id_token"}}, "unsupported_response_type"},
+		"no type":          {url.Values{"response_type": nil}, "invalid_request"},
+		"fragment":         {url.Values{"response_mode": {"fragment"}}, "invalid_request"},
+		"no openid":        {url.Values{"scope": {"email"}}, "invalid_scope"},
+		"prompt none":      {url.Values{"prompt": {"none"}}, "login_required"},
+		"none and login":   {url.Values{"prompt": {"none login"}}, "invalid_request"},
+		"prompt create":    {url.Values{"prompt": {"create"}}, "invalid_request"},
+		"request object":   {url.Values{"request": {"eyJ"}}, "request_not_supported"},
+		"request_uri":      {url.Values{"request_uri": {"https://evil.test/"}}, "request_uri_not_supported"},
+		"max_age":          {url.Values{"max_age": {"-1"}}, "invalid_request"},
+		"twice":            {url.Values{"nonce": {"a", "b"}}, "invalid_request"},
+		"plain":            {url.Values{"code_challenge": {challenge}, "code_challenge_method": {"plain"}}, "invalid_request"},
+		"no method":        {url.Values{"code_challenge": {challenge}}, "invalid_request"},
+		"short challenge":  {url.Values{"code_challenge": {"abc"}, "code_challenge_method": {"S256"}}, "invalid_request"},
+		"no challenge":     {url.Values{"code_challenge_method": {"S256"}}, "invalid_request"},
+		"public, no PKCE":  {url.Values{"client_id": {"public"}}, "invalid_request"},
+		"ticket, no PKCE":  {url.Values{"client_id": {"sogo"}}, "invalid_request"},
+		"long nonce":       {url.Values{"nonce": {strings.Repeat("n", 600)}}, "invalid_request"},
+		"registration":     {url.Values{"registration": {"{}"}}, "registration_not_supported"},
+		"injected headers": {url.Values{"response_type": {"x\r\nLocation: https://evil.test/"}}, "unsupported_response_type"},
+	} {
+		p := a.get(a.browser(), http.StatusSeeOther, a.Webmail.PublicURL+"oidc/authorize?"+merged(good, c.change).Encode())
+		u, err := url.Parse(p.Location())
+		must(t, err)
+		q := u.Query()
+		if !strings.HasPrefix(p.Location(), appURI+"?") || q.Get("error") != c.code || q.Get("state") != "s&t=u" || q.Get("code") != "" || q.Get("iss") == "" {
+			t.Errorf("%s: %s, want %s", name, p.Location(), c.code)
+		}
+	}
+	b := a.browser()
+	b.Header.Set("Origin", "https://app.example.test")
+	b.Header.Set("Sec-Fetch-Site", "cross-site")
+	p, err := b.Post(t.Context(), a.Webmail.PublicURL+"oidc/authorize", good)
+	must(t, err)
+	if !strings.HasPrefix(p.Location(), "/2fa/oidc/sign-in?t=") {
+		t.Errorf("a request by POST: %d %s", p.Status, p.Location())
+	}
+}
+
+// A code opens nothing for who has not what it was made for.
+func TestAttack25_OIDCStolenCode(t *testing.T) {
+	a, public := openApp(t, "app"), openApp(t, "public")
+	user, totp := a.twoFactor()
+	other := a.user()
+	pkce := oauth2.GenerateVerifier()
+	withFactor := a.signIn(user, totp, oauth2.S256ChallengeOption(pkce)).Query().Get("code")
+	straight := a.signIn(other, nil, oauth2.S256ChallengeOption(pkce)).Query().Get("code")
+	plain := a.signIn(other, nil).Query().Get("code")
+	for name, c := range map[string]string{"with a factor": withFactor, "straight": straight} {
+		for what, verifier := range map[string]string{"wrong": oauth2.GenerateVerifier(), "short": "abc", "the challenge": oauth2.S256ChallengeFromVerifier(pkce)} {
+			_, err := a.config.Exchange(a.ctx(), c, oauth2.VerifierOption(verifier))
+			a.wantError(name+", verifier "+what, err, "invalid_grant")
+		}
+		_, err := a.config.Exchange(a.ctx(), c)
+		a.wantError(name+", no verifier", err, "invalid_grant")
+		_, err = public.config.Exchange(a.ctx(), c, oauth2.VerifierOption(pkce))
+		a.wantError(name+", another client", err, "invalid_grant")
+		moved := a.config
+		moved.RedirectURL = "https://app.example.test/other"
+		_, err = moved.Exchange(a.ctx(), c, oauth2.VerifierOption(pkce))
+		a.wantError(name+", another address", err, "invalid_grant")
+		flip := "A"
+		if c[len(c)/2] == 'A' {
+			flip = "B"
+		}
+		_, err = a.config.Exchange(a.ctx(), c[:len(c)/2]+flip+c[len(c)/2+1:], oauth2.VerifierOption(pkce))
+		a.wantError(name+", changed", err, "invalid_grant")
+	}
+	_, err := a.config.Exchange(a.ctx(), plain, oauth2.VerifierOption(pkce))
+	a.wantError("a verifier that the request did not ask for", err, "invalid_grant")
+	tok, err := a.config.Exchange(a.ctx(), withFactor, oauth2.VerifierOption(pkce))
+	must(t, err) // nothing of all this used it up
+	_, err = public.refresh(tok.RefreshToken)
+	a.wantError("another client's refresh token", err, "invalid_grant")
+	public.revoke(http.StatusOK, tok.RefreshToken)
+	public.revoke(http.StatusOK, tok.AccessToken)
+	if _, err := a.refresh(tok.RefreshToken); err != nil {
+		t.Errorf("another client revoked the session: %v", err)
+	}
+	for _, not := range []string{tok.AccessToken, withFactor, idToken(t, tok), ""} {
+		_, err = a.refresh(not)
+		if not == "" {
+			continue // the library does not ask
+		}
+		a.wantError("something else as a refresh token", err, "invalid_grant")
+	}
+}
+
+// Who is not the client gets nothing.
+func TestAttack26_OIDCClientSecrets(t *testing.T) {
+	a := openApp(t, "app")
+	for name, c := range map[string]struct {
+		id, secret string
+		basic      []string
+		code       string
+	}{
+		"wrong secret":             {"app", "wrong secret of the app", nil, "invalid_client"},
+		"no secret":                {"app", "", nil, "invalid_client"},
+		"unknown":                  {"nobody", appSecret, nil, "invalid_client"},
+		"nobody":                   {"", "", nil, "invalid_client"},
+		"public with a secret":     {"public", appSecret, nil, "invalid_client"},
+		"hook's client":            {"roundcube", a.Key, nil, "invalid_client"},
+		"basic, wrong":             {"", "", []string{"app", "wrong"}, "invalid_client"},
+		"basic and form":           {"app", appSecret, []string{"app", appSecret}, "invalid_request"},
+		"basic, another in form":   {"public", "", []string{"app", appSecret}, "invalid_request"},
+		"right":                    {"app", appSecret, nil, "invalid_grant"},
+		"basic":                    {"", "", []string{"app", url.QueryEscape(appSecret)}, "invalid_grant"},
+		"basic and the same name":  {"app", "", []string{"app", url.QueryEscape(appSecret)}, "invalid_grant"},
+		"public, which has no key": {"public", "", nil, "invalid_grant"},
+	} {
+		f := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}
+		if c.id != "" {
+			f.Set("client_id", c.id)
+		}
+		if c.secret != "" {
+			f.Set("client_secret", c.secret)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.Webmail.PublicURL+"oidc/token", strings.NewReader(f.Encode()))
+		must(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if c.basic != nil {
+			req.SetBasicAuth(c.basic[0], c.basic[1])
+		}
+		res, err := a.Client.Do(req)
+		must(t, err)
+		var said struct {
+			Error string `json:"error"`
+		}
+		must(t, json.NewDecoder(res.Body).Decode(&said))
+		res.Body.Close()
+		want := map[string]int{"invalid_client": 401, "invalid_request": 400, "invalid_grant": 400}[c.code]
+		if said.Error != c.code || res.StatusCode != want || (want == 401) != (res.Header.Get("WWW-Authenticate") != "") || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s, want %s", name, res.StatusCode, said.Error, c.code)
+		}
+	}
+}
+
+// A logout needs an ID token of ours, and it may be an old one.
+func TestAttack25_OIDCForgedLogout(t *testing.T) {
+	a := openApp(t, "app")
+	user := a.user()
+	tok, err := a.config.Exchange(a.ctx(), a.signIn(user, nil).Query().Get("code"))
+	must(t, err)
+	parts := strings.Split(idToken(t, tok), ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	must(t, err)
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`))
+	forged := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(payload), `"aud":"app"`, `"aud":"public"`, 1)))
+	for name, hint := range map[string]string{
+		"unsigned": none + "." + parts[1] + ".", "changed": parts[0] + "." + forged + "." + parts[2],
+		"cut": parts[0] + "." + parts[1] + "." + parts[2][:40], "no token": "x", "the access token": tok.AccessToken,
+	} {
+		q := url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://app.example.test/bye?x=1"}}
+		if p := a.get(a.browser(), http.StatusBadRequest, a.Webmail.PublicURL+"oidc/logout?"+q.Encode()); p.Location() != "" {
+			t.Errorf("%s: leads to %s", name, p.Location())
+		}
+	}
+	q := url.Values{"id_token_hint": {idToken(t, tok)}, "client_id": {"public"}}
+	a.get(a.browser(), http.StatusBadRequest, a.Webmail.PublicURL+"oidc/logout?"+q.Encode())
+	q = url.Values{"post_logout_redirect_uri": {"https://app.example.test/bye?x=1"}, "client_id": {"app"}}
+	if p := a.get(a.browser(), http.StatusOK, a.Webmail.PublicURL+"oidc/logout?"+q.Encode()); p.Location() != "" {
+		t.Errorf("without a token: leads to %s", p.Location())
+	}
+	if _, err := a.refresh(tok.RefreshToken); err != nil {
+		t.Errorf("the session was ended by a forged logout: %v", err)
+	}
+	for _, back := range []string{"https://evil.test/", "https://app.example.test/bye", "https://app.example.test/bye?x=1&y=2", appURI} {
+		a.logout(idToken(t, tok), back, "")
+	}
+	if _, err := a.refresh(tok.RefreshToken); err == nil {
+		t.Error("the session goes on after the logout")
+	}
+}
+
+// The callback belongs to the browser that began the login, and a form to its page.
+func TestAttack25_OIDCOtherBrowser(t *testing.T) {
+	a := openApp(t, "app")
+	user, totp := a.twoFactor()
+	b := a.browser()
+	page := a.get(b, http.StatusOK, a.password(b, a.form(b), user))
+	back := a.submit(b, http.StatusSeeOther, page, "sign-in", "code", code(t, totp)).Location()
+	a.get(a.browser(), http.StatusGone, back)
+	a.get(b, http.StatusGone, strings.Replace(back, "l=", "l=x", 1))
+	if to := a.get(b, http.StatusSeeOther, back).Location(); !strings.HasPrefix(to, appURI+"?code=") {
+		t.Errorf("the browser that began it goes to %s", to)
+	}
+	a.get(b, http.StatusGone, back) // once
+
+	form := a.form(b)
+	stranger := a.browser()
+	a.form(stranger)
+	a.submit(stranger, http.StatusForbidden, form, "oidc/sign-in", "username", user, "password", mailtest.Password)
+	b.Header.Set("Sec-Fetch-Site", "cross-site")
+	a.submit(b, http.StatusForbidden, form, "oidc/sign-in", "username", user, "password", mailtest.Password)
+}
+
+// Two tabs do not disturb each other; who gives up comes back.
+func TestOIDCTabsAndCancelling(t *testing.T) {
+	a := openApp(t, "app")
+	user, totp := a.twoFactor()
+	b := a.browser()
+	one := a.get(b, http.StatusOK, a.password(b, a.form(b), user))
+	two := a.password(b, a.form(b), user)
+	a.get(b, http.StatusOK, two)
+	to := a.submit(b, http.StatusSeeOther, one, "sign-in", "code", code(t, totp)).Location()
+	if to = a.get(b, http.StatusSeeOther, to).Location(); !strings.Contains(to, "code=") {
+		t.Errorf("the first tab goes to %s", to)
+	}
+	for range 5 {
+		a.password(b, a.form(b), user)
+	}
+	logins := 0
+	for name := range b.Cookies {
+		if strings.HasPrefix(name, "__Host-postern_oidc_") {
+			logins++
+		}
+	}
+	if logins > maxLogins+1 {
+		t.Errorf("the browser keeps %d logins", logins)
+	}
+	var cancelled string
+	for name := range b.Cookies {
+		if id, ok := strings.CutPrefix(name, "__Host-postern_oidc_"); ok {
+			cancelled = a.Webmail.PublicURL + "oidc/callback?l=" + id + "&error=cancelled"
+		}
+	}
+	if to := a.get(b, http.StatusSeeOther, cancelled).Location(); !strings.Contains(to, "error=access_denied") || !strings.Contains(to, "state=the+state") {
+		t.Errorf("cancelled: %s", to)
+	}
+	if !strings.Contains(a.form(b).Body, "error=access_denied") {
+		t.Error("the form has no way back")
+	}
+	form := a.form(b, oauth2.SetAuthURLParam("login_hint", user))
+	if !strings.Contains(form.Body, `value="`+user+`"`) || !strings.Contains(form.Body, "Example App") {
+		t.Error("the form does not know who is expected, or by whom")
+	}
+}
+
+// What is typed wrong is said at the form, and no more than before (ATTACKS 10, 28).
+func TestOIDCWrongPasswords(t *testing.T) {
+	a := openApp(t, "app")
+	with, _ := a.twoFactor()
+	app, err := a.desk.CreateAppPassword(t.Context(), admin, with, newApp)
+	must(t, err)
+	b := a.browser()
+	form := a.form(b)
+	says := func(user, password string) string {
+		p := a.submit(b, http.StatusUnprocessableEntity, form, "oidc/sign-in", "username", user, "password", password)
+		if strings.Contains(p.Body, password) && password != "" {
+			t.Error("the page shows what was typed as password")
+		}
+		_, alert, _ := strings.Cut(p.Body, `role="alert"`)
+		alert, _, _ = strings.Cut(alert, "</div>")
+		return alert
+	}
+	wrong := says(with, "wrong-wrong")
+	if wrong == "" || wrong != says("nobody@example.test", "wrong-wrong") || wrong != says(a.user(), "wrong-wrong") {
+		t.Error("denials differ")
+	}
+	shape := string(app.Password.Reveal())
+	if said := says(with, shape); !strings.Contains(said, "app password") || said != says("nobody@example.test", shape) {
+		t.Errorf("an app password: %s", said)
+	}
+	says("", "x-y-z")
+	says(with, "")
+}
+
+// What could not be checked is never called wrong.
+func TestOIDCUnavailable(t *testing.T) {
+	w := oidcSite(t)
+	s, err := mailtest.Start(t.Context(), mailtest.Options{Webmail: &mailtest.WebmailOptions{}, Settings: mailtest.Settings{
+		"oidc.clients.public": {"redirect_uris": []string{appURI}},
+	}})
+	must(t, err)
+	t.Cleanup(s.Stop)
+	_ = w
+	a := &application{world: inhabit(t, s), id: "public"}
+	a.provider, err = gooidc.NewProvider(a.ctx(), s.Webmail.PublicURL+"oidc")
+	must(t, err)
+	a.config = oauth2.Config{ClientID: "public", Endpoint: a.provider.Endpoint(), RedirectURL: appURI, Scopes: []string{"openid"}}
+	a.config.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	user, totp := a.twoFactor()
+	pkce := oauth2.GenerateVerifier()
+	c := a.signIn(user, totp, oauth2.S256ChallengeOption(pkce)).Query().Get("code")
+	b := a.browser()
+	form := a.form(b, oauth2.S256ChallengeOption(pkce))
+	tok, err := a.config.Exchange(a.ctx(), c, oauth2.VerifierOption(pkce))
+	must(t, err)
+	s.Slapd.Stop()
+	_, err = a.refresh(tok.RefreshToken)
+	if code, status := oauthError(err); code != "temporarily_unavailable" || status != http.StatusServiceUnavailable {
+		t.Errorf("refresh without a directory: %v", err)
+	}
+	_, err = a.config.Exchange(a.ctx(), c, oauth2.VerifierOption(pkce))
+	if code, status := oauthError(err); code != "temporarily_unavailable" || status != http.StatusServiceUnavailable {
+		t.Errorf("exchange without a directory: %v", err)
+	}
+	if _, err := a.provider.UserInfo(a.ctx(), oauth2.StaticTokenSource(tok)); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("userinfo without a directory: %v", err)
+	}
+	a.revoke(http.StatusServiceUnavailable, tok.RefreshToken)
+	q := url.Values{"id_token_hint": {idToken(t, tok)}}
+	a.get(a.browser(), http.StatusServiceUnavailable, s.Webmail.PublicURL+"oidc/logout?"+q.Encode())
+	a.submit(b, http.StatusServiceUnavailable, form, "oidc/sign-in", "username", user, "password", mailtest.Password)
+}
+
+// The metadata is complete, and each address in it answers.
+func TestOIDCDiscovery(t *testing.T) {
+	a := openApp(t, "app")
+	var m struct {
+		Issuer        string   `json:"issuer"`
+		Authorization string   `json:"authorization_endpoint"`
+		Token         string   `json:"token_endpoint"`
+		Userinfo      string   `json:"userinfo_endpoint"`
+		JWKS          string   `json:"jwks_uri"`
+		Revocation    string   `json:"revocation_endpoint"`
+		EndSession    string   `json:"end_session_endpoint"`
+		Responses     []string `json:"response_types_supported"`
+		Subjects      []string `json:"subject_types_supported"`
+		Algorithms    []string `json:"id_token_signing_alg_values_supported"`
+		PKCE          []string `json:"code_challenge_methods_supported"`
+	}
+	must(t, a.provider.Claims(&m))
+	if m.Issuer != a.Webmail.PublicURL+"oidc" || strings.Join(m.Responses, " ") != "code" || strings.Join(m.Subjects, " ") != "public" ||
+		strings.Join(m.Algorithms, " ") != "ES256" || strings.Join(m.PKCE, " ") != "S256" {
+		t.Errorf("%+v", m)
+	}
+	for address, status := range map[string]int{m.Authorization: 400, m.Token: 405, m.Userinfo: 401, m.JWKS: 200, m.Revocation: 405, m.EndSession: 200} {
+		a.get(a.browser(), status, address)
+	}
+	var set struct {
+		Keys []map[string]any `json:"keys"`
+	}
+	must(t, json.Unmarshal([]byte(a.get(a.browser(), 200, m.JWKS).Body), &set))
+	if len(set.Keys) != 1 || set.Keys[0]["alg"] != "ES256" || set.Keys[0]["kid"] == "" || set.Keys[0]["d"] != nil {
+		t.Errorf("keys: %v", set.Keys)
+	}
+	if p := a.get(a.browser(), http.StatusNotFound, a.Webmail.PublicURL+"oidc/nothing"); p.Location() != "" {
+		t.Error("an unknown path leads somewhere")
+	}
+}
