@@ -19,6 +19,7 @@ func (s *server) routes() http.Handler {
 		s.refuse(w, r, &problem{http.StatusNotFound, "there is no such method; see /v1/openapi.yaml"})
 	})
 	mux.HandleFunc("GET /v1/openapi.yaml", describe)
+	mux.HandleFunc(pathBasic, s.basic)
 	mux.HandleFunc("GET /livez", daemon.HandleLive)
 	mux.Handle("GET /readyz", s.forInsiders(http.HandlerFunc(s.HandleReady)))
 	mux.Handle("GET /metrics", s.forInsiders(s.Metrics.Handler()))
