@@ -20,6 +20,7 @@ func (s *server) routes() http.Handler {
 	})
 	mux.HandleFunc("GET /v1/openapi.yaml", describe)
 	mux.HandleFunc(pathBasic, s.basic)
+	s.wellKnown(mux)
 	mux.HandleFunc("GET /livez", daemon.HandleLive)
 	mux.Handle("GET /readyz", s.forInsiders(http.HandlerFunc(s.HandleReady)))
 	mux.Handle("GET /metrics", s.forInsiders(s.Metrics.Handler()))

@@ -146,7 +146,7 @@ func Default() Config {
 		},
 		Webhook:  defaultWebhook(),
 		OIDC:     OIDC{Clients: map[string]OIDCClient{}},
-		Passkeys: Passkeys{Origins: []string{}, AAGUIDs: []string{}, Domains: map[string]RPDomain{}},
+		Passkeys: Passkeys{Origins: []string{}, Related: []string{}, Android: []string{}, Apple: []string{}, AAGUIDs: []string{}, Domains: map[string]RPDomain{}},
 		Sessions: defaultSessions(),
 		Throttle: throttle.Default(),
 		Privacy:  Privacy{Address: effect.AddressFull},

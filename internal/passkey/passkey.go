@@ -32,6 +32,9 @@ type RelyingParty struct {
 	ID      string   // a domain: the pages' host or a parent of it
 	Name    string   // shown by browsers
 	Origins []string // exact: scheme, host and port; or android:apk-key-hash:…
+	// Related are pages on other domains, which browsers let in where the relying party
+	// says so at /.well-known/webauthn (section 5.11).
+	Related []string
 }
 
 // Settings are the site's choices.
@@ -92,13 +95,18 @@ func newParty(rp RelyingParty, aaguids []string) (*party, error) {
 			return nil, err
 		}
 	}
+	for _, o := range rp.Related {
+		if err := elsewhere(o); err != nil {
+			return nil, err
+		}
+	}
 	allowed, err := parseAAGUIDs(aaguids)
 	if err != nil {
 		return nil, err
 	}
 	wait := webauthn.TimeoutConfig{Enforce: true, Timeout: timeout, TimeoutUVD: timeout}
 	lib, err := webauthn.New(&webauthn.Config{
-		RPID: rp.ID, RPDisplayName: rp.Name, RPOrigins: origins, RPOpaqueOrigins: native,
+		RPID: rp.ID, RPDisplayName: rp.Name, RPOrigins: slices.Concat(origins, rp.Related), RPOpaqueOrigins: native,
 		AttestationPreference: attestation(aaguids),
 		Timeouts:              webauthn.TimeoutsConfig{Login: wait, Registration: wait},
 		Filtering:             allowed,
@@ -118,6 +126,15 @@ func attestation(aaguids []string) protocol.ConveyancePreference {
 }
 
 func isNative(origin string) bool { return strings.HasPrefix(origin, "android:") }
+
+// elsewhere: a page on another domain is related by its exact origin, over TLS.
+func elsewhere(origin string) error {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "https" || u.Host == "" || origin != "https://"+strings.ToLower(u.Host) {
+		return fmt.Errorf("related origin %q must be like https://mail.example.test", origin)
+	}
+	return nil
+}
 
 // fits: a page may ask for passkeys of its own host or of a parent domain of it.
 func fits(origin, id string) error {
