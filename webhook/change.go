@@ -129,9 +129,9 @@ func (t *turn) left(o *login.Owner, gone thing) web.Remaining {
 	return r
 }
 
-// wouldLockOut reports whether the owner could not sign in any more: without a factor
-// and backup codes the next sign-in asks for an administrator's token, which an owner
-// who removed the last one by mistake does not have.
+// wouldLockOut reports that the removal would be refused (desk.ErrLast): without a
+// factor and backup codes the next sign-in asks for an administrator's token, which an
+// owner who removed the last one by mistake does not have.
 func (t *turn) wouldLockOut(o *login.Owner, left web.Remaining) bool {
 	return left.MustEnrol && left.BackupCodes == 0 && o.Policy.ResetNeedsToken
 }
@@ -143,10 +143,6 @@ func (t *turn) removePost() {
 	}
 	th, ok := t.thing(o)
 	if !ok {
-		return
-	}
-	if t.wouldLockOut(o, t.left(o, th)) {
-		t.secure(o, http.StatusForbidden, &web.Problem{Code: web.NotAllowed})
 		return
 	}
 	t.carry(func(o *login.Owner) (web.Notice, error) { return t.remove(o, th) })

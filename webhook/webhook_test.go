@@ -27,10 +27,15 @@ type world struct {
 
 var admin = desk.Actor{Name: "test root@host"}
 
-// shared is a site that tests share.
+// shared is a site that tests share. Together they guess more than limits on guessing
+// let pass.
 func shared(t *testing.T) *world {
 	t.Helper()
-	return inhabit(t, mailtest.Shared(t, "webmail", mailtest.Options{Webmail: &mailtest.WebmailOptions{}}))
+	return inhabit(t, mailtest.Shared(t, "webmail", mailtest.Options{Webmail: &mailtest.WebmailOptions{},
+		Settings: mailtest.Settings{"throttle": {
+			"prefix_free": 99_999, "prefix_refuse": 100_000, "network_free": 99_999, "network_refuse": 100_000,
+			"account_free": 99_999, "account_refuse": 100_000, "site_free": 100_000, "bind_cap": 100,
+		}}}))
 }
 
 func inhabit(t *testing.T, s *mailtest.Site) *world {
