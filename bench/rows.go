@@ -32,7 +32,7 @@ func (w *world) rows() []row {
 		name: "postern.lua alone, c=8", concurrent: 8, ours: ourScript,
 		contenders: []contender{w.auth(ourScript, w.app), w.auth(trivialLua, w.app)},
 	})
-	return slices.Concat(rows, w.imapRows(), w.flatRows(), w.policyRows())
+	return slices.Concat(rows, w.imapRows(), w.flatRows(), w.policyRows(), w.webmailRows())
 }
 
 // imapRows are whole sessions, from connect to logout.

@@ -29,6 +29,7 @@ type world struct {
 	apps       map[string]string // app password by user
 	tickets    map[string]string // ticket by user of the larger site
 	trivialURL string            // its address ends in /verify
+	webmail    *webmailBench
 	stops      []func()
 	progress   io.Writer
 }
@@ -45,6 +46,7 @@ func newWorld(ctx context.Context, out string, progress io.Writer) (*world, erro
 		{"app passwords", w.makeAccounts},
 		{"tickets", w.makeTickets},
 		{"a Dovecot for each contender", w.startDovecots},
+		{fmt.Sprintf("a directory for webmail, with %d authenticators", webmailUsers), w.startWebmail},
 	} {
 		_, _ = fmt.Fprintln(progress, "bench:", step.say)
 		if err := step.do(out); err != nil {
@@ -116,12 +118,9 @@ func (w *world) startTrivial() error {
 }
 
 func (w *world) startSites(string) (err error) {
-	bin, err := filepath.Abs("bin")
+	bin, err := binaries()
 	if err != nil {
 		return err
-	}
-	if _, err := os.Stat(filepath.Join(bin, "checkpassword")); err != nil {
-		return fmt.Errorf("%w (make build comes first)", err)
 	}
 	for site, users := range map[**mailtest.Site]int{&w.small: fewUsers, &w.big: manyUsers} {
 		*site, err = mailtest.Start(w.ctx, mailtest.Options{
@@ -135,6 +134,18 @@ func (w *world) startSites(string) (err error) {
 		w.stops = append(w.stops, (*site).Stop)
 	}
 	return nil
+}
+
+// binaries is where make build has put the programs.
+func binaries() (string, error) {
+	bin, err := filepath.Abs("bin")
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(bin, "checkpassword")); err != nil {
+		return "", fmt.Errorf("%w (make build comes first)", err)
+	}
+	return bin, nil
 }
 
 // makeAccounts gives accounts of both sites an app password; the one after the
