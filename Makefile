@@ -12,7 +12,7 @@ endif
 FUZZTIME ?= 10s
 DEMO := build/demo/demo
 
-.PHONY: all build deps demo-deps quick test lint vulncheck fuzz bench demo demo-up demo-down generate clean
+.PHONY: all build deps demo-deps quick test lint vulncheck fuzz bench demo demo-up demo-down generate pictures clean
 
 all: build
 
@@ -71,6 +71,10 @@ $(DEMO):
 # Files that are made from the source; a test fails when they are stale.
 generate: $(BIN)/posternctl
 	$(BIN)/posternctl config reference > contrib/postern.toml
+
+# The pictures of docs/pages.md, by the tests' Chromium.
+pictures:
+	$(GO) test ./internal/web -run TestPictures -count=1 -args -pictures $(CURDIR)/docs/pictures
 
 clean:
 	rm -rf $(BIN) build

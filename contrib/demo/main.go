@@ -201,7 +201,10 @@ func options() mailtest.Options {
 		EndSessions: true,
 		Dovecot:     &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
 		Postfix:     &mailtest.PostfixOptions{},
-		Webmail:     &mailtest.WebmailOptions{Roundcube: &mailtest.RoundcubeOptions{Version: mailtest.RC165}},
+		Webmail: &mailtest.WebmailOptions{
+			Roundcube:    &mailtest.RoundcubeOptions{Version: mailtest.RC165},
+			PluginConfig: "$config['postern_passkey_button'] = true;\n",
+		},
 	}
 }
 
