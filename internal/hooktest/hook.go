@@ -63,30 +63,31 @@ type Answer struct {
 func (h *Hook) Call(ctx context.Context, method string, f Fields) (*Answer, error) {
 	body, err := json.Marshal(f)
 	if err != nil {
-		return nil, err
+		return &Answer{}, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://webhook/v1/"+method, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return &Answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+h.Key)
 	return h.Do(req)
 }
 
-// Do sends a request as it is, and checks the answer.
+// Do sends a request as it is, and checks the answer, which is never nil.
 func (h *Hook) Do(req *http.Request) (*Answer, error) {
+	a := &Answer{}
 	if h.once.Do(h.describe); h.err != nil {
-		return nil, h.err
+		return a, h.err
 	}
 	res, err := h.Client.Do(req)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	defer res.Body.Close()
-	a := &Answer{Status: res.StatusCode, Header: res.Header}
+	a.Status, a.Header = res.StatusCode, res.Header
 	if a.Raw, err = io.ReadAll(res.Body); err != nil {
-		return nil, err
+		return a, err
 	}
 	if err := h.validate(req, a); err != nil {
 		return a, fmt.Errorf("%s %s answers %d, which openapi.yaml does not allow: %w\n%s", req.Method, req.URL.Path, a.Status, err, a.Raw)
