@@ -52,18 +52,20 @@ func (t *turn) signInMethod() {
 
 // signInPost checks the answer.
 func (t *turn) signInPost() {
-	v := t.visit()
-	if v == nil {
+	if p := t.fault(); p != nil {
+		if v := t.visit(); v != nil {
+			t.ask(v, asked{method: t.field(web.FieldMethod), status: http.StatusUnprocessableEntity, problem: p})
+		}
+		return
+	}
+	v, reason := t.s.signIn.OpenToAnswer(t.token.page, t.browser)
+	if reason != "" {
+		t.over(v, reason)
 		return
 	}
 	q := asked{method: t.field(web.FieldMethod), trust: t.field(web.FieldTrust) == web.Yes}
 	if v.Passwordless() {
 		q.method = string(web.Passkey)
-	}
-	if q.problem = t.fault(); q.problem != nil {
-		q.status = http.StatusUnprocessableEntity
-		t.ask(v, q)
-		return
 	}
 	a := t.s.signIn.Answer(t.r.Context(), v, login.Reply{Method: q.method, State: t.token.factor, Input: t.input(), Trust: q.trust})
 	if a.Outcome == account.Granted {
@@ -71,11 +73,14 @@ func (t *turn) signInPost() {
 		return
 	}
 	q.status, q.problem = t.problem(a, q.method)
-	if q.problem == nil {
+	switch {
+	case a.Outcome == account.Unavailable && v.Account == nil && !v.Passwordless():
+		t.unavailable(nil) // it could not even be read
+	case q.problem == nil || v.Account == nil && !v.Passwordless():
 		t.over(v, a.Reason)
-		return
+	default:
+		t.ask(v, q)
 	}
-	t.ask(v, q)
 }
 
 // input are the fields that a factor may look at.

@@ -104,15 +104,15 @@ func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 	if v.Passwordless() {
 		purpose = factor.Passwordless
 	} else {
-		defer s.turn(v.Account.ID)()
-		var reason Reason
-		var err error
-		// Read again, in turn: those before may have been counted meanwhile.
-		if v.person, reason, err = s.read(ctx, v.Account); err != nil {
+		defer s.turn(v.t.Account)()
+		// Read in turn, also what was read before: other tries may have been counted since.
+		p, reason, err := s.read(ctx, v.t.ref())
+		if err != nil {
 			return Answer{Outcome: account.Unavailable, Reason: DirectoryDown}
 		} else if reason != "" {
 			return turnedDown(reason)
 		}
+		v.person = p
 		if s.changed(v.Account, &v.t) {
 			return turnedDown(AccountChanged)
 		}

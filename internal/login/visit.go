@@ -71,19 +71,11 @@ func (v *Visit) Cancelled() string { return v.t.back("error", "cancelled") }
 // begun from; a link that somebody passed on opens nothing. With a reason the visit
 // may still say where the browser came from.
 func (s *SignIn) Open(ctx context.Context, token string, b Browser) (*Visit, Reason, error) {
-	v := &Visit{browser: b}
-	err := s.open(purposePage, token, &v.t)
-	switch {
-	case errors.Is(err, seal.ErrExpired):
-		return v, TransactionOver, nil
-	case err != nil:
-		return nil, BadTransaction, nil //nolint:nilerr // whoever forged it learns no more
-	case !near(v.t.Addr, b.Addr), !s.claims.claim(v.t.ID, b.Cookie, s.now()):
-		return nil, BegunElsewhere, nil
-	case v.t.Stage == stagePasswordless:
-		return v, "", nil
+	v, reason := s.OpenToAnswer(token, b)
+	if reason != "" || v.t.Stage == stagePasswordless {
+		return v, reason, nil
 	}
-	var reason Reason
+	var err error
 	v.person, reason, err = s.read(ctx, v.t.ref())
 	switch {
 	case err != nil || reason != "":
@@ -92,6 +84,22 @@ func (s *SignIn) Open(ctx context.Context, token string, b Browser) (*Visit, Rea
 		return v, AccountChanged, nil
 	}
 	return v, "", nil
+}
+
+// OpenToAnswer is Open without reading the account, which Answer does in its turn: the
+// visit has none before.
+func (s *SignIn) OpenToAnswer(token string, b Browser) (*Visit, Reason) {
+	v := &Visit{browser: b}
+	err := s.open(purposePage, token, &v.t)
+	switch {
+	case errors.Is(err, seal.ErrExpired):
+		return v, TransactionOver
+	case err != nil:
+		return nil, BadTransaction
+	case !near(v.t.Addr, b.Addr), !s.claims.claim(v.t.ID, b.Cookie, s.now()):
+		return nil, BegunElsewhere
+	}
+	return v, ""
 }
 
 // changed reports whether what the transaction was begun on does not hold any more:
