@@ -33,14 +33,27 @@ var oidcPages = map[string]page{
 	oidcDir + oidc.PathCallback: {get: (*turn).oidcCallback},
 }
 
-// oidcRoutes adds what is below the issuer. What programs call, and where clients send
-// browsers, cannot have our forms' protection.
+// oidcPrograms adds what clients themselves call. They may do so without the site's
+// web server, by whatever name they have for this daemon: nothing in an answer goes by
+// it.
+func (s *server) oidcPrograms(mux *http.ServeMux) {
+	if s.oidc == nil {
+		return
+	}
+	path := s.pages.Path(oidcDir)
+	handler := s.oidc.Handler(path)
+	for _, at := range []string{oidc.PathDiscovery, oidc.PathKeys, oidc.PathToken, oidc.PathUserinfo, oidc.PathRevoke} {
+		mux.Handle(path+at, handler)
+	}
+}
+
+// oidcRoutes adds what browsers are sent to. What clients send them to cannot have our
+// forms' protection.
 func (s *server) oidcRoutes(mux *http.ServeMux) {
 	if s.oidc == nil {
 		return
 	}
 	path := s.pages.Path(oidcDir)
-	mux.Handle(path+"/", s.oidc.Handler(path))
 	mux.HandleFunc(path+oidc.PathAuthorize, s.authorize)
 	mux.HandleFunc(path+oidc.PathLogout, s.oidcLogout)
 	for at, p := range oidcPages {

@@ -24,6 +24,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /livez", daemon.HandleLive)
 	mux.Handle("GET /readyz", s.forInsiders(http.HandlerFunc(s.HandleReady)))
 	mux.Handle("GET /metrics", s.forInsiders(s.Metrics.Handler()))
+	s.oidcPrograms(mux)
 	mux.Handle(s.public.Path, s.forBrowsers(s.pageRoutes()))
 	return mux
 }
