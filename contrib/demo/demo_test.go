@@ -133,6 +133,7 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("down: %v: %s", err, out)
 	}
 	left.ended(t)
+	c.must(os.WriteFile(filepath.Join(c.dir, envFile()), []byte("DEMO_IMAP=of one that was killed\n"), 0o644))
 	if out, err := c.run("down"); err != nil || !strings.Contains(out, "No demo is running") {
 		t.Errorf("down again: %v: %s", err, out)
 	}

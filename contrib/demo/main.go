@@ -140,6 +140,7 @@ func serve(ctx context.Context) error {
 func down() error {
 	pid := running()
 	if pid == 0 {
+		forget() // of one that was killed
 		fmt.Println("No demo is running.")
 		return nil
 	}
@@ -210,6 +211,11 @@ func options() mailtest.Options {
 
 func stopSite(site *mailtest.Site) {
 	site.Stop()
+	forget()
+}
+
+// forget removes what says where a demo is.
+func forget() {
 	for _, name := range []string{"env", "welcome", "postern", "dovecot", "pid"} {
 		_ = os.Remove(filepath.Join(stateDir, name))
 	}
