@@ -298,13 +298,11 @@ func TestOIDCWrongPasswords(t *testing.T) {
 
 // What could not be checked is never called wrong.
 func TestOIDCUnavailable(t *testing.T) {
-	w := oidcSite(t)
 	s, err := mailtest.Start(t.Context(), mailtest.Options{Webmail: &mailtest.WebmailOptions{}, Settings: mailtest.Settings{
 		"oidc.clients.public": {"redirect_uris": []string{appURI}},
 	}})
 	must(t, err)
 	t.Cleanup(s.Stop)
-	_ = w
 	a := &application{world: inhabit(t, s), id: "public"}
 	a.provider, err = gooidc.NewProvider(a.ctx(), s.Webmail.PublicURL+"oidc")
 	must(t, err)

@@ -307,7 +307,8 @@ func TestOIDCReplayedCode(t *testing.T) {
 	acct, err := a.desk.Store.Find(t.Context(), user)
 	must(t, err)
 	sessions, err := acct.Records(account.KindSession)
-	if err == nil && len(sessions) != 1 {
+	must(t, err)
+	if len(sessions) != 1 {
 		t.Errorf("%d sessions", len(sessions))
 	}
 	a.logout(idToken(t, first), "https://evil.test/", "")
