@@ -39,9 +39,9 @@ func snippetsOf(t *testing.T, guide, language, text string) []string {
 	return all
 }
 
-// TestGuideConfiguration: postern.toml, as the two guides put it together.
+// TestGuideConfiguration: postern.toml, as the guides that come before put it together.
 func TestGuideConfiguration(t *testing.T) {
-	text := strings.Join(append(snippetsOf(t, "openldap.md", "toml", "["), snippets(t, "toml", "[webhook]")...), "\n")
+	text := strings.Join(append(snippetsOf(t, "openldap.md", "toml", "["), snippetsOf(t, "webmail.md", "toml", "[webhook]")...), "\n")
 	file := filepath.Join(t.TempDir(), "postern.toml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -64,6 +64,7 @@ foreach ([
 
 $answer = postern_answer::parse(200, json_encode($full + ['recommend' => true]));
 check('fields', [$answer->user, $answer->ticket, $answer->grant, $answer->expires, $answer->recommend], ['u', 'pt1_x', 'g', 1772359200, true]);
+check('cause', postern_answer::parse(400, '{"result":"error","message":"return_to: no\\nsuch"}')->cause, 'status 400: return_to: no such');
 check('message', postern_answer::parse(200, '{"result":"denied","message":"no"}')->message, 'no');
 
 // ---- a half-finished login

@@ -80,10 +80,10 @@ class postern_answer
             return self::unavailable("status $status without a JSON object");
         }
         if ($status != 200) {
-            $answer = self::unavailable("status $status");
-            $answer->message = self::text($fields, 'message');
+            // What is wrong with the request is said to whoever looks after this webmail.
+            $text = substr(preg_replace('/[^\x20-\x7e]+/', ' ', self::text($fields, 'message')), 0, 300);
 
-            return $answer;
+            return self::unavailable("status $status" . ($text !== '' ? ": $text" : ''));
         }
 
         $answer = self::of($fields);
