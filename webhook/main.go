@@ -42,5 +42,7 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err := cfg.LoginSettings()
 	errs = append(errs, err)
 	_, err = loadCertificate(cfg)
+	errs = append(errs, err)
+	_, err = openPages(cfg)
 	return append(errs, err, cfg.CheckAuthSocket(ctx), daemon.CheckStore(ctx, cfg, roles...))
 }

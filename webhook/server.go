@@ -57,7 +57,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	s.pages, errs[5] = web.New(web.Options{Base: s.public.Path, HTTPS: s.public.Scheme == "https"})
+	s.pages, errs[5] = openPages(cfg)
 	errs[6] = s.openSignIn()
 	errs[7] = s.openOIDC()
 	s.csrf = web.CSRF{Key: pageKey{s.Ring}}
@@ -78,6 +78,27 @@ func configProblems(cfg *app.Config) []error {
 	_, err := cfg.HookKeys()
 	_, err2 := cfg.OIDCClients()
 	return append(errs, err, err2)
+}
+
+// openPages reads templates, texts and brands.
+func openPages(cfg *app.Config) (*web.Pages, error) {
+	public, err := url.Parse(cfg.Webhook.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	o := web.Options{Base: public.Path, HTTPS: public.Scheme == "https", Language: cfg.Pages.Language,
+		Brand: web.Brand(cfg.Pages.Brand()), Brands: make(map[string]web.Brand)}
+	for domain, b := range cfg.Pages.Domains {
+		o.Brands[domain] = web.Brand(b)
+	}
+	if o.Location, err = cfg.Pages.Location(); err != nil {
+		return nil, err
+	}
+	pages, err := web.New(o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: pages: %w", cfg.Path(), err)
+	}
+	return pages, nil
 }
 
 func (s *server) openSignIn() error {

@@ -26,6 +26,7 @@ type Config struct {
 	Keys         Keys              `toml:"keys" doc:"Keys that seal the records. Make them with: posternctl keys new"`
 	Policyserver Policyserver      `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
 	Webhook      Webhook           `toml:"webhook" doc:"The daemon beside webmail: hook API and pages."`
+	Pages        Pages             `toml:"pages" doc:"How the webhook's pages look and speak."`
 	OIDC         OIDC              `toml:"oidc" doc:"Webmail and other programs that sign users in by OpenID Connect, at webhook.public_url + \"oidc\": docs/guides/oidc.md"`
 	Passkeys     Passkeys          `toml:"passkeys" doc:"Passkeys and security keys (WebAuthn)."`
 	Login        Login             `toml:"login" doc:"What decides a login."`
@@ -145,6 +146,7 @@ func Default() Config {
 			MaxBinds:     8,
 		},
 		Webhook:  defaultWebhook(),
+		Pages:    Pages{Domains: map[string]Brand{}},
 		OIDC:     OIDC{Clients: map[string]OIDCClient{}},
 		Passkeys: Passkeys{Origins: []string{}, Related: []string{}, Android: []string{}, Apple: []string{}, AAGUIDs: []string{}, Domains: map[string]RPDomain{}},
 		Sessions: defaultSessions(),

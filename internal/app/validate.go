@@ -45,6 +45,7 @@ func (c *Config) problems() []error {
 	ps.helpURL(c.Login.HelpURL)
 	c.listeners(&ps)
 	c.Webhook.problems(&ps)
+	c.Pages.problems(&ps)
 	c.OIDC.problems(&ps, c.Webhook.Clients)
 	c.Passkeys.problems(&ps)
 	c.Sessions.problems(&ps)
