@@ -17,6 +17,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/login"
+	"postern/internal/web"
 )
 
 // openAPI describes the hook API; tests validate every answer against it.
@@ -64,6 +65,8 @@ type answer struct {
 	Transaction string `json:"transaction,omitempty"`
 	URL         string `json:"url,omitempty"`
 	Message     string `json:"message,omitempty"`
+
+	text web.AnswerCode // becomes Message, in the user's language
 }
 
 // problem is a request that is not even looked into; its text is for the author of
@@ -121,8 +124,11 @@ func (s *server) api(path string) http.HandlerFunc {
 			s.refuse(w, r, p)
 			return
 		case err != nil:
-			a = answer{Result: unavailable, Message: say(login.DirectoryDown)}
+			a = answer{Result: unavailable, text: web.AnswerUnavailable}
 			s.log.Error("a call of the hook API could not be answered", "path", path, "error", err)
+		}
+		if a.text != "" {
+			a.Message = s.say(r, a.text)
 		}
 		s.times.WithLabelValues(path).Observe(time.Since(began).Seconds())
 		reply(w, statuses[a.Result], a)
@@ -146,7 +152,7 @@ func (s *server) call(w http.ResponseWriter, r *http.Request, m *method) (answer
 		return answer{}, err
 	}
 	if !s.KeysFit() {
-		return answer{Result: unavailable, Message: say(login.DirectoryDown)}, nil
+		return answer{Result: unavailable, text: web.AnswerUnavailable}, nil
 	}
 	return m.answer(s, &c)
 }

@@ -221,3 +221,16 @@ func TestCheck(t *testing.T) {
 }
 
 func port(listen string) string { return listen[strings.LastIndex(listen, ":")+1:] }
+
+// Webmail's users read the answer in the language that webmail asks for.
+func TestA10_AnswersInTheUsersLanguage(t *testing.T) {
+	w := shared(t)
+	body := `{"grant":"x"}`
+	for language, want := range map[string]string{
+		"": "Your session has ended", "de-AT": "Ihre Sitzung ist beendet", "fr": "Votre session est terminée", "tlh": "Your session has ended",
+	} {
+		if a := w.raw("POST", "/v1/renew", body, "Accept-Language", language); a.Result != "denied" || !strings.HasPrefix(a.Message, want) {
+			t.Errorf("%q: %s", language, a.Raw)
+		}
+	}
+}

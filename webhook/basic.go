@@ -9,6 +9,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/login"
+	"postern/internal/web"
 )
 
 // pathBasic is where web servers and DAV servers ask about HTTP Basic (RFC 7617).
@@ -39,7 +40,7 @@ func (s *server) basic(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.KeysFit() {
-		reply(w, http.StatusServiceUnavailable, answer{Result: unavailable, Message: say(login.DirectoryDown)})
+		reply(w, http.StatusServiceUnavailable, answer{Result: unavailable, Message: s.say(r, web.AnswerUnavailable)})
 		return
 	}
 	a, ok := basicAttempt(r)
@@ -48,7 +49,7 @@ func (s *server) basic(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.Client = addr
-	s.answerBasic(w, s.gate.Mail(r.Context(), a))
+	s.answerBasic(w, r, s.gate.Mail(r.Context(), a))
 	s.times.WithLabelValues(pathBasic).Observe(time.Since(began).Seconds())
 }
 
@@ -73,7 +74,7 @@ func basicAttempt(r *http.Request) (login.Attempt, bool) {
 		Agent: r.UserAgent(), Mech: "BASIC", Door: "basic"}, ok && len(r.Header["Authorization"]) == 1
 }
 
-func (s *server) answerBasic(w http.ResponseWriter, d login.Decision) {
+func (s *server) answerBasic(w http.ResponseWriter, r *http.Request, d login.Decision) {
 	switch {
 	case d.Outcome == account.Granted && headerValue(d.Account.Name):
 		w.Header().Set("X-Postern-User", d.Account.Name)
@@ -81,11 +82,11 @@ func (s *server) answerBasic(w http.ResponseWriter, d login.Decision) {
 		w.WriteHeader(http.StatusNoContent)
 	case d.Outcome == account.Granted:
 		s.log.Error("an account's name cannot stand in a header", "account", string(d.Account.ID))
-		reply(w, http.StatusServiceUnavailable, answer{Result: unavailable, Message: say(login.DirectoryDown)})
+		reply(w, http.StatusServiceUnavailable, answer{Result: unavailable, Message: s.say(r, web.AnswerUnavailable)})
 	case d.Outcome != account.Denied:
-		reply(w, http.StatusServiceUnavailable, answer{Result: unavailable, Message: say(login.DirectoryDown)})
+		reply(w, http.StatusServiceUnavailable, answer{Result: unavailable, Message: s.say(r, web.AnswerUnavailable)})
 	case d.Reason == login.Throttled: // not checked, so it must not read as wrong
-		reply(w, http.StatusForbidden, answer{Result: denied, Message: say(login.Throttled)})
+		reply(w, http.StatusForbidden, answer{Result: denied, Message: s.say(r, web.AnswerThrottled)})
 	default:
 		s.challenge(w)
 	}

@@ -7,6 +7,7 @@ import (
 	"postern/internal/account"
 	"postern/internal/factor"
 	"postern/internal/login"
+	"postern/internal/web"
 )
 
 // start is what /v1/login and /v1/passkey begin with.
@@ -31,7 +32,7 @@ func (s *server) login(c *call) (answer, error) {
 	a := of(s.signIn.Begin(c.Context(), st))
 	// Said by the shape alone: whether there is such an app password is not said.
 	if a.Result == denied && factor.Classify(st.Password).Shape != factor.Main {
-		a.Message = say(login.AppPasswordAtWebmail)
+		a.text = web.AnswerAppPassword
 	}
 	return a, nil
 }
@@ -69,8 +70,8 @@ func (s *server) check(c *call) (answer, error) {
 		}
 	}
 	a := of(s.signIn.CheckMain(c.Context(), c.client.name, c.fields["grant"], c.fields.secret("password"), addr))
-	if a.Message == textWrong {
-		a.Message = textNotCurrent
+	if a.text == web.AnswerWrong {
+		a.text = web.AnswerNotCurrent
 	}
 	return a, nil
 }
@@ -97,9 +98,9 @@ func of(r login.Result) answer {
 	case r.Outcome == account.Granted:
 		return answer{Result: granted}
 	case r.Outcome == account.Denied:
-		return answer{Result: denied, Message: say(r.Reason)}
+		return answer{Result: denied, text: codeOf(r.Reason)}
 	}
-	return answer{Result: unavailable, Message: say(login.DirectoryDown)}
+	return answer{Result: unavailable, text: web.AnswerUnavailable}
 }
 
 // in is the answer that opens mail; without a ticket the password goes on doing so.

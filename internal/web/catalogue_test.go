@@ -166,7 +166,7 @@ func constants(t *testing.T) map[string][]string {
 var families = map[string]string{
 	"problem_": "ProblemCode", "done_": "NoticeCode", "event_": "EventCode", "message_title_": "MessageCode", "message_text_": "MessageCode",
 	"remove_title_": "Kind", "remove_text_": "Kind", "remove_button_": "Kind", "ask_title_": "Question", "ask_text_": "Question",
-	"ask_button_": "Question", "method_": "Method",
+	"ask_button_": "Question", "method_": "Method", "answer_": "AnswerCode",
 }
 
 var (
