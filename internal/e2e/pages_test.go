@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/webauthn"
 	"github.com/pquerna/otp/totp"
 
 	"postern/internal/account"
@@ -275,5 +276,62 @@ func TestW1_Passkeys(t *testing.T) {
 func passkeyConfirm(rc *browsertest.Webmail) {
 	if rc.Has("form[data-webauthn=get]") {
 		rc.Follow("form[data-webauthn=get] button")
+	}
+}
+
+// u2f is a security key of before WebAuthn.
+func u2f() webauthn.VirtualAuthenticatorOptions {
+	return webauthn.VirtualAuthenticatorOptions{
+		Protocol: webauthn.AuthenticatorProtocolU2f, Transport: webauthn.AuthenticatorTransportUsb, AutomaticPresenceSimulation: true,
+	}
+}
+
+// TestW1_SecurityKeys: keys that only notice a touch, old and new, are second factors;
+// one that somebody copied is refused (ATTACKS 29).
+func TestW1_SecurityKeys(t *testing.T) {
+	w := pages(t)
+	for name, o := range map[string]webauthn.VirtualAuthenticatorOptions{"CTAP2": browsertest.SecurityKey(), "U2F": u2f()} {
+		t.Run(name, func(t *testing.T) {
+			user := w.user(mainPassword)
+			b := browsertest.New(t)
+			key := b.EnableVirtualAuthenticator(o)
+			rc := b.Webmail(w.Webmail.URL)
+			rc.SignIn(user, mainPassword)
+			rc.WaitInbox()
+			w.security(rc)
+			rc.Follow("a[href$='security/add?method=passkey']")
+			give(rc, mainPassword)
+			rc.WaitFor("form[data-webauthn=create]")
+			rc.Fill("#name", "Key ring")
+			rc.Follow("form[data-webauthn=create] button")
+			rc.WaitFor("#codes")
+			rc.Click("#saved")
+			rc.Follow("button.primary")
+			rc.WaitText("#methods", "Key ring")
+			rc.Task("_task=mail")
+			rc.WaitInbox()
+			rc.Logout()
+			touch := func() int {
+				rc.SignIn(user, mainPassword)
+				rc.WaitFor("form[data-webauthn=get]")
+				return rc.Follow("form[data-webauthn=get] button")
+			}
+			touch()
+			rc.WaitInbox()
+			rc.Logout()
+			if name == "U2F" {
+				return // Chromium's virtual one takes no copies
+			}
+			copied := key.Credentials()[0]
+			copied.SignCount = 0
+			key.RemoveCredential(copied.CredentialID)
+			key.AddCredential(copied)
+			if status := touch(); status != http.StatusUnprocessableEntity {
+				t.Errorf("a copy of the key: status %d", status)
+			}
+			rc.WaitText(".alert.bad", "copied")
+			rc.Follow("button[value=backup]") // another way is one click away
+			rc.WaitFor("#code")
+		})
 	}
 }

@@ -100,7 +100,7 @@ func (h *hooked) begin(node int, user, addr string) (*pageOf, error) {
 	defer cancel()
 	a, err := h.hooks[node].Call(ctx, "login", h.start(user).With("remote_ip", addr))
 	if err != nil || a.Result != "second_factor" {
-		return nil, fmt.Errorf("login: %s, %v", a.Raw, err)
+		return nil, fmt.Errorf("login: %s, %w", a.Raw, err)
 	}
 	p := &pageOf{hooked: h, node: node, transaction: a.Transaction, browser: h.browserAt(node, addr)}
 	p.page, err = p.browser.Get(ctx, a.URL)

@@ -201,7 +201,7 @@ func (s *SignIn) usable(a *account.Account, err error) (person, Reason, error) {
 	case a.Status == account.Disabled:
 		return person{}, AccountDisabled, nil
 	case a.Damage() != nil:
-		return person{Account: a, Policy: eff}, Damaged, nil
+		return person{Account: a, Policy: eff}, Damaged, nil //nolint:nilerr // the reason says it
 	}
 	return person{a, eff}, "", nil
 }

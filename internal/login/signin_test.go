@@ -53,7 +53,6 @@ type site struct {
 	trail *trail
 	now   atomic.Int64 // Unix nanoseconds
 	user  string
-	codes map[string]*factor.TOTP
 }
 
 func (w *site) clock() time.Time { return time.Unix(0, w.now.Load()).UTC() }
