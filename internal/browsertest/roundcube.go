@@ -56,7 +56,9 @@ func (w *Webmail) Task(query string) int {
 	return status
 }
 
-// Send writes a message, sends it and waits for Roundcube to say that it is sent.
+// Send writes a message, sends it, waits for Roundcube to say that it is sent, and
+// until it has gone back to the inbox by itself: half a second later it would abort
+// the way to another page.
 func (w *Webmail) Send(to, subject, text string) {
 	w.t.Helper()
 	w.Task("_task=mail&_action=compose")
@@ -65,6 +67,7 @@ func (w *Webmail) Send(to, subject, text string) {
 	w.Fill("#composebody", text)
 	w.Click("button.send")
 	w.WaitText("#messagestack", "sent successfully")
+	w.WaitInbox()
 }
 
 // Read waits until a message with a subject has come into the inbox, opens it and
