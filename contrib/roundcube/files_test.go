@@ -71,12 +71,30 @@ func texts(t *testing.T, file string) map[string]string {
 	return all
 }
 
+// plugin is all of the plug-in's code.
+func plugin(t *testing.T) []byte {
+	t.Helper()
+	files, err := filepath.Glob("postern/lib/*.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code []byte
+	for _, f := range append(files, "postern/postern.php") {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code = append(code, text...)
+	}
+	return code
+}
+
 // TestLanguages: each has all texts, none of them English, and the plug-in uses each.
 func TestLanguages(t *testing.T) {
 	english := texts(t, "postern/localization/en_US.inc")
-	code, err := os.ReadFile("postern/postern.php")
-	if err != nil || len(english) < 10 {
-		t.Fatal(err, english)
+	code := plugin(t)
+	if len(english) < 10 {
+		t.Fatal(english)
 	}
 	for key := range english {
 		_, name, _ := strings.Cut(key, " ")
@@ -174,10 +192,7 @@ func mangle(random *rand.Rand) string {
 
 // TestOptionsAreDescribed: config.inc.php.dist has every option that the code reads.
 func TestOptionsAreDescribed(t *testing.T) {
-	code, err := os.ReadFile("postern/postern.php")
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := plugin(t)
 	dist, err := os.ReadFile("postern/config.inc.php.dist")
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,9 @@
 <?php
 
+foreach (['answer', 'hook', 'pending', 'session', 'settings', 'shape', 'tickets'] as $part) {
+    require_once __DIR__ . "/lib/postern_$part.php";
+}
+
 /**
  * Postern for Roundcube: the second factor at login, and tickets instead of the
  * password for the mail servers.
@@ -16,6 +20,9 @@
  */
 class postern extends rcube_plugin
 {
+    use postern_tickets;
+    use postern_settings;
+
     /** @var rcmail */
     private $rc;
 
@@ -33,10 +40,6 @@ class postern extends rcube_plugin
 
     public function init()
     {
-        foreach (['answer', 'hook', 'pending', 'session', 'shape'] as $part) {
-            require_once __DIR__ . "/lib/postern_$part.php";
-        }
-
         $this->rc = rcmail::get_instance();
         $this->load_config();
         $this->add_texts('localization/');
@@ -52,8 +55,6 @@ class postern extends rcube_plugin
             $this->register_action('plugin.postern', [$this, 'security']);
         }
     }
-
-    // ---- signing in
 
     /**
      * Runs first in every request, before Roundcube checks login, cookie or token:
@@ -291,287 +292,6 @@ class postern extends rcube_plugin
 
         return $args;
     }
-
-    // ---- the session
-
-    /** Renews the ticket; returns the answer's result. */
-    private function renew($session)
-    {
-        $answer = $this->call('/v1/renew', ['grant' => $session->grant]);
-
-        if ($answer->result == postern_answer::GRANTED && $answer->ticket !== '') {
-            $_SESSION['password'] = $this->rc->encrypt($answer->ticket);
-            $session->renewed($answer->expires);
-            $this->keep($session);
-        }
-        else if ($answer->result != postern_answer::DENIED) {
-            $session->pause(time());
-            $this->keep($session);
-        }
-
-        return $answer->result;
-    }
-
-    /** Ends a session whose grant has ended: the user signs in again. Does not return. */
-    private function end_session()
-    {
-        $this->rc->session->remove('postern'); // nothing to end at the webhook
-        $this->rc->kill_session();
-        $_SESSION['postern_notice'] = 'ended';
-
-        $output = $this->rc->output;
-        $login  = ['_task' => 'login'];
-
-        if (!$output->ajax_call && !$output->get_env('framed')) {
-            $output->redirect($login);
-        }
-
-        $output->reset();
-        $output->command('session_error', $this->rc->url($login));
-        $output->send('iframe');
-        exit;
-    }
-
-    /** Logging out, or whatever else ends the PHP session, ends the grant. */
-    public function session_destroy($args)
-    {
-        if ($session = $this->session()) {
-            $this->rc->session->remove('postern');
-            $this->call('/v1/logout', ['grant' => $session->grant]);
-        }
-
-        return $args;
-    }
-
-    /** @return postern_session|null */
-    private function session()
-    {
-        return postern_session::unpack(isset($_SESSION['postern']) ? $_SESSION['postern'] : null, [$this->rc, 'decrypt']);
-    }
-
-    /**
-     * The session that opens the mail account in use: nothing during login, and nothing
-     * while a plug-in has switched to another account, whose password is in the session
-     * then, and whose server must not see a ticket.
-     *
-     * @return postern_session|null
-     */
-    private function open_session()
-    {
-        $session = empty($_SESSION['user_id']) ? null : $this->session();
-
-        return $session && $session->account === $this->account() ? $session : null;
-    }
-
-    private function account()
-    {
-        return $_SESSION['username'] . ' ' . $_SESSION['storage_host'];
-    }
-
-    private function keep($session)
-    {
-        $_SESSION['postern'] = $session->pack([$this->rc, 'encrypt']);
-    }
-
-    /** The session's password for the mail servers. */
-    private function ticket()
-    {
-        return $this->rc->decrypt($this->kept !== null ? $this->kept : $_SESSION['password']);
-    }
-
-    // ---- the mail servers
-
-    /**
-     * Gives IMAP the browser's address and the fresh ticket; once more with a new one.
-     * SMTP (%p) and ManageSieve take the session's password when they connect, which
-     * startup has renewed.
-     */
-    public function storage_connect($args)
-    {
-        if ($this->rc->config->get('postern_client_address', true)) {
-            $ident = ['x-originating-ip' => rcube_utils::remote_addr()];
-            $args['preauth_ident'] = empty($args['preauth_ident']) ? $ident : $ident + $args['preauth_ident'];
-        }
-
-        $session = $this->open_session();
-        if (!$session) {
-            return $args;
-        }
-
-        $args['retry'] = $args['attempt'] == 1 || $args['attempt'] == 2 && $this->heal($session);
-        $args['pass']  = $this->ticket();
-
-        return $args;
-    }
-
-    /** After a refusal: the ticket may have ended, or the server's keys have changed. */
-    private function heal($session)
-    {
-        $conn = $this->rc->get_storage()->conn;
-        if ($conn->errornum !== rcube_imap_generic::ERROR_NO || $conn->resultcode === 'UNAVAILABLE') {
-            return false;
-        }
-
-        $result = $this->renew($session);
-        if ($result == postern_answer::DENIED) {
-            $this->end_session();
-        }
-
-        return $result == postern_answer::GRANTED;
-    }
-
-    // ---- settings
-
-    public function settings_actions($args)
-    {
-        $args['actions'][] = [
-            'action' => 'plugin.postern',
-            'class'  => 'postern',
-            'label'  => 'security',
-            'title'  => 'securitytitle',
-            'domain' => 'postern',
-        ];
-
-        $this->include_style();
-
-        return $args;
-    }
-
-    /** Skins without a style of ours show plain text and buttons. */
-    private function include_style()
-    {
-        $css = $this->local_skin_path() . '/postern.css';
-        if (is_file($this->home . '/' . $css)) {
-            $this->include_stylesheet($css);
-        }
-    }
-
-    /**
-     * Settings → Security: goes on to Postern's own pages, by a link that works once
-     * and in the whole window. Where it is not sure that a user clicked, it asks.
-     */
-    public function security()
-    {
-        $text    = 'securityintro';
-        $session = $this->session();
-
-        if (!$session) {
-            $text = 'securitywithout';
-        }
-        else if ($this->clicked()) {
-            $answer = $this->call('/v1/settings', [
-                'grant'     => $session->grant,
-                'return_to' => $this->return_url(['_task' => 'settings']),
-            ]);
-
-            if ($answer->result == postern_answer::LINK) {
-                $this->rc->output->redirect($answer->url);
-            }
-            if ($answer->result == postern_answer::DENIED) {
-                $this->end_session();
-            }
-            $text = 'securityunavailable';
-        }
-
-        $this->register_handler('plugin.body', function () use ($text) { return $this->security_page($text); });
-        $this->rc->output->set_pagetitle($this->gettext('security'));
-        $this->rc->output->send('plugin');
-    }
-
-    /** A form with Roundcube's token (checked before actions run), or a link followed within Roundcube. */
-    private function clicked()
-    {
-        if ($_SERVER['REQUEST_METHOD'] == 'POST') {
-            return true;
-        }
-
-        return rcube_utils::request_header('Sec-Fetch-Site') === 'same-origin'
-            && rcube_utils::request_header('Sec-Fetch-Dest') === 'document';
-    }
-
-    private function security_page($text)
-    {
-        $form = '';
-        if ($text != 'securitywithout') {
-            $form = $this->rc->output->form_tag(
-                ['method' => 'post', 'action' => './?_task=settings&_action=plugin.postern'],
-                html::tag('button', ['type' => 'submit', 'class' => 'button mainaction btn btn-primary'],
-                    rcube::Q($this->gettext('securityopen')), ['type', 'class'])
-            );
-        }
-
-        return html::div('box formcontainer', html::div('boxcontent formcontent',
-            html::tag('h2', null, rcube::Q($this->gettext('security')))
-            . html::p(null, rcube::Q($this->gettext($text))) . $form
-        ));
-    }
-
-    /** Recommends the second factor, once a session, where a user reads mail. */
-    public function ready($args)
-    {
-        $session = $this->session();
-
-        if ($session && $session->recommend && $args['task'] == 'mail' && $args['action'] == ''
-            && !$this->rc->output->ajax_call && !$this->rc->output->get_env('framed')
-        ) {
-            $session->recommend = false;
-            $this->keep($session);
-
-            $link = html::a($this->rc->url(['_task' => 'settings', '_action' => 'plugin.postern']),
-                rcube::Q($this->gettext('recommendlink')));
-            // A click takes it away; nothing else does soon.
-            $this->rc->output->command('display_message', rcube::Q($this->gettext('recommend')) . ' ' . $link, 'notice', 600000);
-        }
-
-        return $args;
-    }
-
-    /**
-     * The password plug-in compares what the user types as current password with the
-     * session's password, and gives it to its driver; afterwards it puts the new one
-     * into the session. So, for the rest of this request, the session holds what was
-     * typed if the webhook says that it is right, and something random if not. The
-     * ticket is back before the session is stored.
-     */
-    private function check_current_password($args, $session)
-    {
-        if (!$this->rc->check_request()) {
-            return $args; // Roundcube refuses the request
-        }
-
-        $this->kept = $_SESSION['password'];
-        $this->rc->add_shutdown_function(function () {
-            if (!empty($_SESSION['user_id'])) {
-                $_SESSION['password'] = $this->kept;
-            }
-        });
-
-        $current = rcube_utils::get_input_string('_curpasswd', rcube_utils::INPUT_POST, true);
-        if ($current === '') {
-            return $args; // not asked for; the driver sees the ticket
-        }
-
-        $answer = $this->call('/v1/check', [
-            'grant'     => $session->grant,
-            'password'  => $current,
-            'remote_ip' => rcube_utils::remote_addr(),
-        ]);
-
-        if ($answer->result != postern_answer::GRANTED && $answer->result != postern_answer::DENIED) {
-            $this->rc->output->show_message('postern.checkunavailable', 'error');
-            $args['action'] = 'plugin.password';
-
-            return $args;
-        }
-
-        $charset = $this->rc->config->get('password_charset', RCUBE_CHARSET);
-        $typed   = rcube_charset::convert($current, RCUBE_CHARSET, $charset);
-        $_SESSION['password'] = $this->rc->encrypt($answer->result == postern_answer::GRANTED ? $typed : bin2hex(random_bytes(16)));
-
-        return $args;
-    }
-
-    // ---- the webhook
 
     /** Calls the hook API; what went wrong is logged, and never holds a secret. */
     private function call($path, $fields)
