@@ -14,7 +14,6 @@ import (
 	"postern/internal/login"
 	"postern/internal/mailtest"
 	"postern/internal/policy"
-	"postern/internal/session"
 )
 
 // owner opens the settings of a session.
