@@ -22,7 +22,7 @@ func TestUserHandles(t *testing.T) {
 	stranger := mustRing(t, other)
 	for _, id := range []account.ID{
 		"6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b810-9dad11d1-80b400c0-4fd430c8", "00112233445566778899aabbccddeeff",
-		"6BA7B810-9DAD", "user-4711", "x",
+		"6BA7B810-9DAD", "user-4711", "uid42",
 	} {
 		h, err := ring.NewHandle(id)
 		if err != nil || len(h) > 64 || bytes.Contains(h, []byte(id)) {
