@@ -48,6 +48,16 @@ func TestAttack23_DisabledInTheMiddle(t *testing.T) {
 	page := w.get(p.b, http.StatusOK, atPage.URL)
 	atExchange := w.call("login", "second_factor", w.start(user))
 	back := w.submit(p.b, http.StatusSeeOther, w.get(p.b, http.StatusOK, atExchange.URL), "sign-in", "code", p.code()).Location()
+	newcomer := w.user()
+	w.policy(newcomer, "twofactor=mandatory", "methods=totp")
+	enrols := w.browser()
+	codes := w.get(enrols, http.StatusOK, w.call("login", "enroll", w.start(newcomer)).URL)
+	codes = w.submit(enrols, http.StatusOK, codes, "enrol/totp", "code", code(t, scan(t, codes)), "name", "Phone")
+	w.disable(newcomer)
+	w.submit(enrols, http.StatusForbidden, codes, "enrol/saved", "saved", "yes")
+	if view, err := w.desk.Overview(t.Context(), newcomer); err != nil || len(view.Factors) != 0 {
+		t.Errorf("a factor was added to a disabled account: %+v, %v", view.Factors, err)
+	}
 	w.disable(user)
 	w.call("login", "denied", w.start(user))
 	w.submit(p.b, http.StatusForbidden, page, "sign-in", "code", p.code())

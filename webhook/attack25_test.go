@@ -220,7 +220,7 @@ func TestAttack25_NextOfAConfirmation(t *testing.T) {
 	base := w.Webmail.PublicURL[strings.Index(w.Webmail.PublicURL[8:], "/")+8:]
 	for _, next := range []string{"https://evil.test/", "//evil.test/", "/\\evil.test/", "/evil", base, base + "sign-in?t=x", base + "../evil",
 		base + "security/../../evil", base + "security/%2e%2e/%2e%2e/evil", base + "securityx", base + "security//evil.test", "javascript:alert(1)",
-		"\t//evil.test", "", base + "security/\r\nX: y", "http:" + base + "security"} {
+		"\t//evil.test", "", "//evil.test" + base + "security", "https://evil.test" + base + "security", base + "security/\r\nX: y", "http:" + base + "security"} {
 		page := w.get(p.b, http.StatusOK, w.Webmail.PublicURL+"security/confirm?next="+url.QueryEscape(next))
 		if strings.Contains(page.Body, "evil") {
 			t.Errorf("%q is on the page", next)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,9 +10,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/internal/app"
 	"postern/internal/hooktest"
 	"postern/internal/mailtest"
 )
@@ -78,6 +82,27 @@ func (w *world) at(b *hooktest.Browser) *hooktest.Browser {
 	fresh := w.browser()
 	fresh.Cookies = b.Cookies
 	return fresh
+}
+
+// Before the keys are known to be the directory's nothing is decided, though the
+// directory answers: what was read could not be trusted.
+func TestNothingIsDecidedBeforeTheKeysAreCompared(t *testing.T) {
+	w := shared(t)
+	cfg, err := app.Load(w.Path)
+	must(t, err)
+	s, err := open(cfg, slog.New(slog.DiscardHandler)) // without Serve nobody compares them
+	must(t, err)
+	web := httptest.NewServer(s.routes())
+	t.Cleanup(web.Close)
+	user, _ := w.twoFactor()
+	own := &hooktest.Hook{Client: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", web.Listener.Addr().String())
+		}}}, Key: w.Key}
+	if a, err := own.Call(t.Context(), "login", w.start(user)); err != nil || a.Status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s, %v", a.Status, a.Raw, err)
+	}
+	w.get(hooktest.NewBrowser(own.Client, addr), http.StatusServiceUnavailable, w.call("login", "second_factor", w.start(user)).URL)
 }
 
 // A wrong key ends the daemon before it seals anything.

@@ -94,13 +94,13 @@ func (t *turn) ownerCommon(o *login.Owner, p *web.Problem) web.Common {
 	return t.common(c)
 }
 
-// next is a path of the security pages to go on to; whatever else was asked for is an
-// open redirect, and leads to their first one.
+// next is a path of the security pages to go on to, made of nothing but the path and
+// query of what was asked for. Whatever is none of theirs leads to their first one.
 func (t *turn) next(text string) string {
 	u, err := url.Parse(text)
 	first := t.path(web.PathSecurity)
-	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Fragment != "" || !plainPath(u) ||
-		strings.ContainsFunc(text, notPlain) || u.Path != first && !strings.HasPrefix(u.Path, first+"/") {
+	if err != nil || !plainPath(u) || strings.ContainsFunc(text, notPlain) ||
+		u.Path != first && !strings.HasPrefix(u.Path, first+"/") {
 		return first
 	}
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()

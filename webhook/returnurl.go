@@ -44,8 +44,8 @@ func notPlain(r rune) bool {
 	return r <= ' ' || r > '~' || r == '\\' || r == '"' || r == '<' || r == '>' || r == '`'
 }
 
-// plainPath reports whether a path is its own cleaned form, and has no encoded
-// slashes, backslashes or dots.
+// plainPath reports whether a path is its own cleaned form also once it is decoded, and
+// has no encoded slashes: they would be below a directory here, and not for a server.
 func plainPath(u *url.URL) bool {
 	p := u.Path
 	if p == "" {
@@ -55,9 +55,7 @@ func plainPath(u *url.URL) bool {
 	if strings.HasSuffix(p, "/") && clean != "/" {
 		clean += "/"
 	}
-	encoded := strings.ToLower(u.EscapedPath())
-	return p == clean && !strings.ContainsAny(p, "\\\x00\r\n\t") &&
-		!strings.Contains(encoded, "%2f") && !strings.Contains(encoded, "%5c") && !strings.Contains(encoded, "%2e")
+	return p == clean && !strings.ContainsAny(p, "\\\x00\r\n\t") && !strings.Contains(strings.ToLower(u.EscapedPath()), "%2f")
 }
 
 // below reports whether a path is that of the directory or lies in it; dir ends with

@@ -59,6 +59,8 @@ func TestAttack25_OpenRedirect(t *testing.T) {
 		"https://mail.example.test/a/../../x", "https://mail.example.test/%2e%2e/x", "https://mail.example.test/a%2f..%2fx",
 		"https://mail.example.test/%5cevil.test", "https://mail.example.test/./x", "https://mail.example.test/\tx",
 		"https://mail.example.test/?a=\r\nLocation: https://evil.test/", "https://mail.example.test/ü", "https://mail.exämple.test/",
+		"https://other.example.test:8443/webmail%2fx", "https://other.example.test:8443/webmail/x%2F..%2F..%2Fy",
+		"https://mail.example.test/%00", "https://mail.example.test/a%0d%0ab",
 		"https://other.example.test:8443/", "https://other.example.test:8443/webmailx", "https://other.example.test:8443/webmail/../x",
 		"https://other.example.test/webmail/", "https://other.example.test:8443/Webmail/",
 		"javascript:alert(1)//https://mail.example.test/", "javascript://mail.example.test/%0aalert(1)", "data:text/html,x",
