@@ -36,10 +36,14 @@ func (w *world) since(m mark, user string) []effect.Event {
 	_, err = f.Seek(int64(m), 0)
 	must(w.t, err)
 	var events []effect.Event
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for lines := bufio.NewReader(f); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil { // the end, or a line that somebody else's event is just being written to
+			break
+		}
 		var e effect.Event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			w.t.Errorf("audit line %q: %v", lines.Text(), err)
+		if err := json.Unmarshal(line, &e); err != nil {
+			w.t.Errorf("audit line %q: %v", line, err)
 		}
 		if user == "" || e.User == user {
 			events = append(events, e)
