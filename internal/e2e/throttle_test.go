@@ -37,6 +37,7 @@ func TestAttack08_BindCap(t *testing.T) {
 	if v := w.ask(user, "main password", "remote_ip", home); v.word != "granted" {
 		t.Fatal(v)
 	}
+	eventually(t, "slapd logs the owner's bind", func() bool { return w.binds(user) > 0 })
 	before := w.binds(user)
 	for i := range 40 {
 		w.ask(user, fmt.Sprint("guess ", i), "remote_ip", fmt.Sprintf("203.0.113.%d", i))
