@@ -181,6 +181,11 @@ func TestDenialsTellNothing(t *testing.T) {
 	if one.Message != other.Message || !strings.Contains(one.Message, "app password") {
 		t.Errorf("%q and %q", one.Message, other.Message)
 	}
+	chars := strings.ReplaceAll(password, "-", "")
+	own := w.start(with).With("password", chars[:20]+"!?#%"+chars[24:]) // known by the account alone
+	if a := w.call("login", "denied", own); texts[a.Message] == "" {
+		t.Errorf("a bad copy of an account's own app password: %q", a.Message)
+	}
 }
 
 // -check finds what serving would stumble over.

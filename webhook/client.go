@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"postern/internal/app"
+	"postern/internal/web"
 )
 
 // client is one caller of the hook API: a webmail.
@@ -62,6 +63,15 @@ func presentedKey(r *http.Request) string {
 		return strings.TrimSpace(key)
 	}
 	return r.Header.Get("X-API-Key")
+}
+
+// home is the webmail to go back to where a page does not know whence its visitor came;
+// with several there is none to choose.
+func (s *server) home() web.Webmail {
+	if len(s.clients) != 1 {
+		return web.Webmail{}
+	}
+	return web.Webmail{Name: s.clients[0].title, URL: s.clients[0].returns[0].String()}
 }
 
 // title is what people call a webmail; empty if it is not known any more.

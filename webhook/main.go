@@ -44,5 +44,7 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err = loadCertificate(cfg)
 	errs = append(errs, err)
 	_, err = openPages(cfg)
+	errs = append(errs, err)
+	_, err = cfg.OpenSpool()
 	return append(errs, err, cfg.CheckAuthSocket(ctx), daemon.CheckStore(ctx, cfg, roles...))
 }

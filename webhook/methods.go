@@ -30,7 +30,8 @@ func (s *server) login(c *call) (answer, error) {
 	}
 	st.User, st.Password = c.fields["user"], c.fields.secret("password")
 	a := of(s.signIn.Begin(c.Context(), st))
-	// Said by the shape alone: whether there is such an app password is not said.
+	// Said by the shape alone. That a string is not one but begins as one of this account's
+	// (factor.LooksLikeOwn) would tell that there is such an account.
 	if a.Result == denied && factor.Classify(st.Password).Shape != factor.Main {
 		a.text = web.AnswerAppPassword
 	}

@@ -33,7 +33,7 @@ func (t *turn) redeem() {
 	case err != nil:
 		t.unavailable(err)
 	case reason == login.BadLink:
-		t.say(http.StatusGone, web.MessageUsed)
+		t.tell(http.StatusGone, web.Message{Code: web.MessageUsed, Common: web.Common{Webmail: t.s.home()}})
 	case reason != "":
 		t.signedOut(http.StatusGone)
 	default:
@@ -51,7 +51,7 @@ func (t *turn) keep(cookie string) {
 
 func (t *turn) signedOut(status int) {
 	settingsCookie.Clear(t.w)
-	t.say(status, web.MessageSignedOut)
+	t.tell(status, web.Message{Code: web.MessageSignedOut, Common: web.Common{Webmail: t.s.home()}})
 }
 
 // owner is who is on the security pages; nil means that the turn is over.
@@ -212,5 +212,5 @@ func (t *turn) leaveSettings() {
 			return
 		}
 	}
-	t.say(http.StatusOK, web.MessageSignedOut)
+	t.signedOut(http.StatusOK)
 }

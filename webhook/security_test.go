@@ -299,5 +299,8 @@ func TestLogoutEndsTheSettings(t *testing.T) {
 	p := w.signIn(w.user(), nil)
 	p.settings()
 	w.call("logout", "ended", hooktest.Fields{"grant": p.grant})
-	w.get(p.b, http.StatusForbidden, w.Webmail.PublicURL+"security")
+	out := w.get(p.b, http.StatusForbidden, w.Webmail.PublicURL+"security")
+	if !strings.Contains(out.Body, `href="`+w.Webmail.URL+`"`) {
+		t.Error("the page does not lead back to webmail")
+	}
 }

@@ -12,9 +12,8 @@ import (
 // was typed: nobody learns whether the name exists, or whether two-step login is on.
 // Afterwards, they help. What is not listed reads as web.AnswerWrong.
 var texts = map[login.Reason]web.AnswerCode{
-	login.Throttled:            web.AnswerThrottled,
-	login.AppPasswordAtWebmail: web.AnswerAppPassword,
-	login.DirectoryDown:        web.AnswerUnavailable,
+	login.Throttled:     web.AnswerThrottled,
+	login.DirectoryDown: web.AnswerUnavailable,
 
 	// At the exchange: the password was right.
 	login.BadTransaction:  web.AnswerUnfinished,

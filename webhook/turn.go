@@ -53,7 +53,9 @@ func (t *turn) begin() bool {
 	if t.r.Method != http.MethodPost {
 		t.token = formToken{page: t.r.URL.Query().Get(web.FieldToken)}
 		var err error
-		t.browser.Cookie, err = web.Browser(t.w, t.r)
+		if t.browser.Cookie, err = web.Browser(t.w, t.r); err != nil {
+			t.unavailable(err)
+		}
 		return err == nil
 	}
 	t.r.Body = http.MaxBytesReader(t.w, t.r.Body, maxBody)

@@ -40,7 +40,7 @@ func (t *turn) over(v *login.Visit, reason login.Reason) {
 	if !ok {
 		e.status, e.code = http.StatusForbidden, web.MessageDenied
 	}
-	m := web.Message{Code: e.code}
+	m := web.Message{Code: e.code, Common: web.Common{Webmail: t.s.home()}}
 	if v != nil {
 		m.Webmail = t.webmail(v)
 	}

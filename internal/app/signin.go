@@ -48,12 +48,22 @@ func (c *Config) SessionRecorder(r effect.Recorder, store *ldapstore.Store, fail
 	if !c.Sessions.On() {
 		return r, nil
 	}
-	spool, err := effect.OpenSpool(c.Sessions.Spool)
-	if err == nil {
-		err = spool.Writable()
-	}
+	spool, err := c.OpenSpool()
 	if err != nil {
 		return nil, err
 	}
 	return effect.Fanout{r, &effect.SpoolRecorder{Spool: spool, Names: store.Names, Failed: failed}}, nil
+}
+
+// OpenSpool opens the spool of live sessions that must end, and sees that it can be
+// written; nil where the site has not said how they end.
+func (c *Config) OpenSpool() (*effect.Spool, error) {
+	if !c.Sessions.On() {
+		return nil, nil //nolint:nilnil // see above
+	}
+	spool, err := effect.OpenSpool(c.Sessions.Spool)
+	if err != nil {
+		return nil, err
+	}
+	return spool, spool.Writable()
 }

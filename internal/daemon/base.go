@@ -142,10 +142,7 @@ func (b *Base) EndSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	spool, err := effect.OpenSpool(b.Config.Sessions.Spool)
-	if err == nil {
-		err = spool.Writable()
-	}
+	spool, err := b.Config.OpenSpool()
 	if err != nil {
 		return err
 	}
