@@ -183,12 +183,14 @@ func TestSocketsFromSystemd(t *testing.T) {
 	binary, err := s.Binary(t.Context(), "webhook")
 	must(t, err)
 	s.Webmail.Webhook().Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	for address, says := range map[string]string{"127.0.0.1:0": "", "0.0.0.0:0": "tls_cert_file"} {
 		passed, err := net.Listen("tcp", address)
 		must(t, err)
 		file, err := passed.(*net.TCPListener).File()
 		must(t, err)
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -config "$1"`, binary, s.Path)
+		cmd := exec.CommandContext(ctx, "sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -config "$1"`, binary, s.Path)
 		var log bytes.Buffer
 		cmd.Stderr, cmd.ExtraFiles = &log, []*os.File{file}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
