@@ -59,7 +59,7 @@ func checkMechanisms(names []string) ([]string, error) {
 		if !mechanismName(mechs[i]) {
 			return nil, usagef("%q is no name of a SASL mechanism, such as OAUTHBEARER", printable(name))
 		}
-		if why := weakness(mechs[i]); why != "" {
+		if why := login.WeakMechanism(mechs[i]); why != "" {
 			return nil, fmt.Errorf("%s cannot be declared: %s", mechs[i], why)
 		}
 	}
@@ -81,23 +81,6 @@ func mechanismName(s string) bool {
 	return len(s) >= 1 && len(s) <= 20 && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
-}
-
-// withPassword are mechanisms that prove nothing but the knowledge of a password,
-// however they carry it, but for SCRAM's many names.
-var withPassword = []string{
-	"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "APOP", "NTLM", "LANMAN", "RPA", "OTP", "SKEY", "SRP",
-}
-
-// weakness says why a mechanism cannot stand in for a second factor.
-func weakness(mech string) string {
-	switch {
-	case slices.Contains(withPassword, mech) || strings.HasPrefix(mech, "SCRAM-"):
-		return "there is a password behind it, and whoever knows it would get in without the second factor"
-	case mech == "ANONYMOUS" || mech == "DOVECOT-TOKEN":
-		return "it does not check who somebody is"
-	}
-	return ""
 }
 
 // caution says what a declaration leaves to the site.

@@ -10,6 +10,8 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/app"
+
+	"postern/internal/login"
 )
 
 // mainUsed MAIL SERVICE ADDRESS AGENT TIME: what policyserver notes of a login with
@@ -61,12 +63,12 @@ func TestParseSince(t *testing.T) {
 func TestMechanismIsDeclaredOnlyIfStrong(t *testing.T) {
 	for _, m := range []string{"PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
 		"APOP", "NTLM", "RPA", "OTP", "SKEY", "ANONYMOUS"} {
-		if weakness(m) == "" {
+		if login.WeakMechanism(m) == "" {
 			t.Errorf("%s may be declared", m)
 		}
 	}
 	for _, m := range []string{"GSSAPI", "GSS-SPNEGO", "OAUTHBEARER", "XOAUTH2", "EXTERNAL", "X-NEW"} {
-		if why := weakness(m); why != "" {
+		if why := login.WeakMechanism(m); why != "" {
 			t.Errorf("%s: %s", m, why)
 		}
 	}
