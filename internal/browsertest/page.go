@@ -17,7 +17,14 @@ import (
 // Go opens an address, waits until the page is loaded and returns its HTTP status.
 func (tab *Tab) Go(url string) int {
 	tab.t.Helper()
-	res := run(tab, "go to "+url, chromedp.NavigateResponse(url))
+	res, err := try(tab, chromedp.NavigateResponse(url))
+	for n := 0; n < 3 && err != nil && strings.Contains(err.Error(), "net::ERR_ABORTED"); n++ {
+		// The end of a form's post that was still under way aborts what was begun after it.
+		res, err = try(tab, chromedp.NavigateResponse(url))
+	}
+	if err != nil {
+		tab.t.Fatalf("go to %s: %v\n%s", url, err, tab.describe())
+	}
 	return status(res)
 }
 
@@ -153,6 +160,13 @@ func (tab *Tab) WaitText(selector, text string) {
 func (tab *Tab) WaitURL(text string) {
 	tab.t.Helper()
 	tab.wait("address "+text, fmt.Sprintf(`location.href.includes(%q) && document.readyState === "complete"`, text))
+}
+
+// Until waits until a JavaScript expression is true. What a page does once it is
+// loaded, such as to set the focus, may come late.
+func (tab *Tab) Until(what, expression string) {
+	tab.t.Helper()
+	tab.wait(what, expression)
 }
 
 // wait polls a condition, across pages: an expression that is asked while one
