@@ -161,6 +161,32 @@ func (a *Account) StateEdit(s State, now time.Time) ([]Edit, error) {
 	return []Edit{{Was: a.StateRecord, Now: &r}}, nil
 }
 
+// EditState adds a change of State to edits, of which one may be of State already; the
+// others may be of records. Errors are StateEdit's.
+func (a *Account) EditState(edits []Edit, now time.Time, change func(*State)) ([]Edit, error) {
+	for i, e := range edits {
+		if e.Now == nil || e.Now.Kind != KindState {
+			continue
+		}
+		s, err := DecodeState(e.Now.Body)
+		if err != nil {
+			return edits, err
+		}
+		change(&s)
+		r := *e.Now
+		if r.Body, err = Encode(s); err != nil {
+			return edits, err
+		}
+		edits = slices.Clone(edits)
+		edits[i].Now = &r
+		return edits, nil
+	}
+	s := a.State.Clone()
+	change(&s)
+	more, err := a.StateEdit(s, now)
+	return append(slices.Clip(edits), more...), err
+}
+
 // Records opens all records of one kind. Damaged ones are left out and reported
 // in the error, so that a list can still be shown.
 func (a *Account) Records(k Kind) ([]Record, error) {

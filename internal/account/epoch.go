@@ -44,6 +44,15 @@ func (a *Account) PredatesPassword(r *Record) bool {
 	return !a.PasswordChanged.IsZero() && !r.Created.After(a.PasswordChanged)
 }
 
+// PasswordStamp is PasswordChanged as State.PasswordSeen keeps it; 0 where nobody can
+// say.
+func (a *Account) PasswordStamp() int64 {
+	if a.PasswordChanged.IsZero() || a.PasswordChanged.Equal(Sometime()) {
+		return 0
+	}
+	return a.PasswordChanged.UnixMicro()
+}
+
 // Sometime stands in Account.PasswordChanged for a change of which nobody can say when
 // it was. No record is younger.
 func Sometime() time.Time { return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }

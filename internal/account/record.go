@@ -144,6 +144,20 @@ type State struct {
 	// enrol with; empty: none is valid. EnrolUntil is when it expires.
 	EnrolHash  []byte    `cbor:"11,keyasint,omitempty"`
 	EnrolUntil time.Time `cbor:"12,keyasint,omitzero"`
+	// Bypass is the last one that was granted, over or not; nil: none was.
+	Bypass *Bypass `cbor:"13,keyasint,omitempty"`
+	// Known is who used the main password while it was enough, for a policy that lets
+	// them go on for a while (known_devices_days). Enrolled since EnrolledAt.
+	Known      []MainUse `cbor:"14,keyasint,omitempty"`
+	EnrolledAt time.Time `cbor:"15,keyasint,omitzero"`
+
+	// History is what happened lately (Happenings), encoded: logins need not read it.
+	History []byte `cbor:"20,keyasint,omitempty"`
+	// Browsers are hashes of those that signed in at webmail; see KnowBrowser.
+	Browsers []byte `cbor:"21,keyasint,omitempty"`
+	// PasswordSeen is Account.PasswordChanged as it was last seen, in microseconds of
+	// Unix time; 0: never.
+	PasswordSeen int64 `cbor:"22,keyasint,omitempty"`
 }
 
 // MainUse is one mail program that still uses the main password of an account
@@ -191,6 +205,9 @@ func (s State) Clone() State {
 	s.Handle = slices.Clone(s.Handle)
 	s.EnrolHash = slices.Clone(s.EnrolHash)
 	s.MainUses = slices.Clone(s.MainUses)
+	s.Known = slices.Clone(s.Known)
+	s.History = slices.Clone(s.History)
+	s.Browsers = slices.Clone(s.Browsers)
 	failures := make(map[Kind]uint, len(s.Failures))
 	for k, n := range s.Failures {
 		failures[k] = n

@@ -102,6 +102,7 @@ func (d *Desk) draft(ctx context.Context, o order, plan func(*draft) error) (*dr
 	}
 	// Nobody but who makes changes sees to what is over (FEATURES E8).
 	dr.edits = append(dr.edits, a.Overdue(dr.now, dr.edits...)...)
+	dr.remember()
 	return dr, nil
 }
 
@@ -158,9 +159,43 @@ func pause(ctx context.Context, try int) bool {
 	}
 }
 
+// remember completes the events, and notes in State what the account's owner is to be
+// told. A State that does not match its records is left alone: to swap it would seal
+// the damage.
+func (d *draft) remember() {
+	for i := range d.events {
+		e := &d.events[i]
+		e.Outcome, e.Time, e.Account, e.Name = "done", d.now, d.account.ID, d.nameOf(e.Credential)
+		d.who.sign(e)
+		h, tell := e.Happening()
+		if tell && (d.touched || d.account.Damage() == nil) {
+			d.setState(func(s *account.State) { s.Note(h, effect.Ordinary) })
+		}
+	}
+	if d.touched && d.state.PasswordSeen == 0 {
+		d.state.PasswordSeen = d.account.PasswordStamp() // so that the next change is news
+	}
+}
+
+// nameOf is the name of a credential that the draft changes.
+func (d *draft) nameOf(credential string) string {
+	for _, e := range d.edits {
+		for _, r := range []*account.Record{e.Now, e.Was} {
+			if r != nil && account.Credential(r.Kind, r.ID) == credential {
+				return r.Name
+			}
+		}
+	}
+	return ""
+}
+
+// sign says in an event who made the change, and where from.
+func (a *Actor) sign(e *effect.Event) {
+	e.Actor, e.ByOwner, e.Client, e.Agent = a.Name, a.Owner != nil, a.Addr, a.Agent
+}
+
 func (d *Desk) recordAll(o order, dr *draft) {
 	for _, e := range dr.events {
-		e.Outcome = "done"
 		d.record(o, dr.account, e)
 	}
 }
@@ -180,7 +215,8 @@ func failure(err error) (outcome, reason string) {
 }
 
 func (d *Desk) record(o order, a *account.Account, e effect.Event) {
-	e.Time, e.Actor, e.User = d.Now(), o.who.Name, loggable(o.user)
+	o.who.sign(&e)
+	e.Time, e.User = d.Now(), loggable(o.user)
 	if a == nil {
 		a = o.who.Owner
 	}

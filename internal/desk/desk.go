@@ -42,6 +42,7 @@
 // epoch. (2) 2FA stays on: the account must enrol, by a token where policy asks for
 // one, unless backup codes are left to prove something by; owners without any are
 // refused instead (ErrLast). (3) The account must enrol.
+// What an owner is to be told (effect.TopicOf) is also noted in State, in the same Modify.
 // Whatever ends a session by itself is also a web_session_ended of that session. A rise
 // of the epoch voids sessions and devices also where a stale copy of them survives.
 //
@@ -53,6 +54,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"postern/internal/account"
@@ -91,6 +93,10 @@ type Actor struct {
 	Owner *account.Account
 	// Session is the id of the webmail session that an owner acts in.
 	Session string
+	// Addr and Agent are the address and the browser that the change comes from, where
+	// that is known.
+	Addr  netip.Addr
+	Agent string
 }
 
 // Desk makes changes. All fields but TokenLife must be set; it is safe for concurrent use if

@@ -50,6 +50,17 @@ const (
 	RevokedAll         Action = "revoked_all"
 	PolicyChanged      Action = "policy_changed"
 	ClassChanged       Action = "class_changed"
+	BypassGranted      Action = "bypass_granted"
+	BypassEnded        Action = "bypass_ended"
+	RevokedSince       Action = "revoked_since"  // the answer to an incident
+	KnownDevices       Action = "known_devices"  // 2FA is on, and who used the main password before may go on until
+	PolicyTightened    Action = "policy_applied" // to sessions that it does not allow any more
+	Erased             Action = "erased"
+	Exported           Action = "exported"
+	BackupCodeUsed     Action = "backup_code_used"
+	NewSignIn          Action = "new_sign_in"           // at webmail, from a browser not seen before
+	PasswordChanged    Action = "main_password_changed" // seen after the fact: the directory does not tell when it happens
+	Mailed             Action = "mailed"                // a security mail was handed over, or given up
 )
 
 // Event is one audit line: a decision, or a change that was committed. It has no
@@ -72,8 +83,17 @@ type Event struct {
 	Agent      string          `json:"agent,omitempty"`
 	Actor      string          `json:"actor,omitempty"` // who made a change
 	Detail     string          `json:"detail,omitempty"`
-	Micros     int64           `json:"us,omitempty"` // duration in microseconds
-	Epoch      int64           `json:"-"`            // of the account after a change; see Ending
+	Micros     int64           `json:"us,omitempty"`   // duration in microseconds
+	Until      time.Time       `json:"until,omitzero"` // when what was granted ends
+	Epoch      int64           `json:"-"`              // of the account after a change; see Ending
+
+	// For what the account's owner is told (topic.go); the audit log has it in Detail.
+	Name    string `json:"-"` // what the owner calls the credential
+	ByOwner bool   `json:"-"` // the change was the owner's own
+	Proven  bool   `json:"-"` // with SecondFactor: after a right password or in a session
+	Left    int    `json:"-"` // backup codes that are left, with BackupCodeUsed
+	// Kept are the names of app passwords that go on, with PasswordChanged.
+	Kept []string `json:"-"`
 }
 
 // Recorder takes events. Record must not block on slow outputs for long, and

@@ -15,7 +15,7 @@ func (g *Gate) appPassword(a *Attempt, acct *account.Account, p factor.Presented
 	d := denied(reason)
 	d.Credential = "app:" + p.ID
 	if reason == "" {
-		d.Reason = g.scope(a, &rec, &body, eff)
+		d.Reason, d.name = g.scope(a, &rec, &body, eff), rec.Name
 	}
 	if d.Reason == "" {
 		d.Outcome = account.Granted

@@ -31,7 +31,7 @@ func (v *Visit) Enrolee(token string) *Enrolee {
 		return nil
 	}
 	return &Enrolee{person: v.person, browser: v.browser, bind: v.t.ID, user: v.t.User,
-		actor: desk.Actor{Name: "owner, by " + v.t.Client, Owner: v.Account}, event: effect.Event{Session: v.t.logID()}, token: token}
+		actor: desk.Actor{Name: "owner, by " + v.t.Client, Owner: v.Account, Addr: v.browser.Addr, Agent: v.browser.Agent}, event: effect.Event{Session: v.t.logID()}, token: token}
 }
 
 // Enrolee is the owner as one who adds a factor; nil unless freshly confirmed.

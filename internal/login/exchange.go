@@ -188,10 +188,12 @@ func (s *SignIn) begin(ctx context.Context, t *transaction, p person, body sessi
 		Used: account.Use{At: now, Service: Webmail, From: t.Addr, Agent: t.Agent}, Body: encoded,
 	}
 	edits = append(edits, account.Edit{Now: &r})
+	edits, events := s.remember(t, p, body, edits)
 	edits = append(edits, p.Account.Overdue(now, edits...)...)
 	if err := s.gate.store.Apply(ctx, p.Account, edits...); err != nil {
 		return nil, err
 	}
+	s.tell(t, p.Account, events)
 	return s.live(t.User, p, &r, body)
 }
 

@@ -64,7 +64,7 @@ func (g *Gate) record(action effect.Action, a *Attempt, d *Decision, e effect.Ev
 	e.User, e.Credential = factor.Loggable(a.User), d.Credential
 	e.Service, e.Client, e.Peer = a.Service, a.Client, a.Peer
 	e.Session, e.Mech, e.Door, e.Agent = a.Session, a.Mech, a.Door, a.Agent
-	e.Detail = limitDetail(d.Limit)
+	e.Detail, e.Name = limitDetail(d.Limit), d.name
 	if a.Master != "" {
 		e.Detail = "master user " + strconv.Quote(factor.Loggable(a.Master))
 	}

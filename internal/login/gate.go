@@ -105,6 +105,9 @@ func (g *Gate) Mail(ctx context.Context, a Attempt) Decision {
 		g.letIn(&a, &d)
 	}
 	g.learn(ctx, &a, &d, try)
+	if strings.HasPrefix(d.Credential, "app:") {
+		g.noteApp(&a, &d)
+	}
 	g.record(effect.Login, &a, &d, effect.Event{Time: start, Micros: time.Since(began).Microseconds()})
 	if d.Outcome == account.Denied && d.Reason != Elsewhere {
 		pad(began, g.settings.DenialTime)

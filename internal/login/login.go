@@ -98,6 +98,7 @@ type Decision struct {
 	Credential string           // "main", "app:ID", "session:ID": what was presented, where that is known
 	CredID     string           // with Granted: see Gate.ProveCredential
 	Limit      string           // with reason Throttled: which one
+	name       string           // of a revoked app password
 	Policy     policy.Effective
 }
 

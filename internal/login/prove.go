@@ -153,6 +153,7 @@ func (s *SignIn) wrong(ctx context.Context, f factor.Factor, t *try, a Answer) A
 		}
 		state.Failures[f.Kind()]++
 		state.FailedAt[f.Kind()] = s.now()
+		s.noteWrong(&state, t, f)
 		edits, err := t.Account.StateEdit(state, s.now())
 		if err == nil {
 			err = s.gate.store.Apply(ctx, t.Account, edits...)
@@ -187,6 +188,7 @@ func (s *SignIn) alarmIfDisabled(f factor.Factor, t *try, failures uint) {
 func (s *SignIn) recordTry(t *try, a Answer) {
 	e := t.event
 	e.Action, e.Outcome, e.Reason, e.Credential = effect.SecondFactor, a.Outcome.String(), string(a.Reason), t.method
+	e.Proven = t.purpose == factor.Login || t.purpose == factor.Confirm
 	s.recordEvent(t, e)
 }
 

@@ -163,8 +163,15 @@ func (s *SignIn) spendNow(ctx context.Context, o *Owner, proof factor.Proof) Ans
 		if reason != "" {
 			return turnedDown(reason)
 		}
+		left, used := codesLeft(edits)
+		if used {
+			edits = s.noteBackup(o, edits)
+		}
 		err := s.gate.store.Apply(ctx, o.Account, edits...)
 		if err == nil {
+			if used {
+				s.recordBackup(o, left)
+			}
 			return Answer{Outcome: account.Granted}
 		}
 		if !errors.Is(err, account.ErrConflict) || !pause(ctx, try) {
@@ -204,5 +211,5 @@ func (s *SignIn) confirmed(o *Owner) Answer {
 
 // Actor is the owner as the author of a change, in the session that goes on.
 func (o *Owner) Actor() desk.Actor {
-	return desk.Actor{Name: "owner, by " + o.Client(), Owner: o.Account, Session: o.record.ID}
+	return desk.Actor{Name: "owner, by " + o.Client(), Owner: o.Account, Session: o.record.ID, Addr: o.browser.Addr, Agent: o.browser.Agent}
 }

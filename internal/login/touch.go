@@ -33,6 +33,7 @@ type touch struct {
 	at      time.Time
 	// edits are made from the account as the write server has it now.
 	edits func(fresh *account.Account) ([]account.Edit, error)
+	done  func() // after they are stored; may be nil
 }
 
 const (
@@ -153,7 +154,11 @@ func (t *toucher) writeOnce(ctx context.Context, item touch) error {
 	if err != nil || len(edits) == 0 {
 		return err
 	}
-	return t.store.Apply(ctx, fresh, edits...)
+	err = t.store.Apply(ctx, fresh, edits...)
+	if err == nil && item.done != nil {
+		item.done()
+	}
+	return err
 }
 
 func (t *toucher) close(ctx context.Context) {
