@@ -163,18 +163,21 @@ func (a *Authority) over(role Role, other *Authority) bool {
 	return true
 }
 
-// add gives the role in a domain, "" for all.
-func (a *Authority) add(role Role, domain string) {
-	a.Role = max(a.Role, role)
-	if domain == "" {
-		a.everywhere, a.All = max(a.everywhere, role), true
-	} else {
+// add gives what a grant says. One for a domain without a name gives nothing.
+func (a *Authority) add(g Grant) {
+	domain := policy.DomainName(g.Domain)
+	switch {
+	case g.Role == None || !g.All && domain == "":
+		return
+	case g.All:
+		a.everywhere, a.All = max(a.everywhere, g.Role), true
+	default:
 		if a.in == nil {
 			a.in = make(map[string]Role)
 		}
-		domain = policy.DomainName(domain)
-		a.in[domain] = max(a.in[domain], role)
+		a.in[domain] = max(a.in[domain], g.Role)
 	}
+	a.Role = max(a.Role, g.Role)
 	if a.Domains = nil; !a.All {
 		a.Domains = slices.Sorted(maps.Keys(a.in))
 	}

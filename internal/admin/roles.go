@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"postern/internal/account"
@@ -15,7 +14,8 @@ const MaxAge = 10 * time.Second
 // Grant is one reason why an account is an administrator's.
 type Grant struct {
 	Role   Role
-	Domain string // of a Domain or HelpDesk role; empty: all
+	All    bool   // of all domains
+	Domain string // else of this one
 	Source string // the group's name, or the attribute's
 }
 
@@ -53,7 +53,7 @@ func (r *Roles) Of(ctx context.Context, a *account.Account) (Authority, error) {
 	}
 	var who Authority
 	for _, g := range grants {
-		who.add(g.Role, g.Domain)
+		who.add(g)
 	}
 	if who.Role != None {
 		who.Self, who.roles = a.ID, r
@@ -76,7 +76,7 @@ func (r *Roles) Grants(ctx context.Context, a *account.Account) ([]Grant, error)
 func (r *Roles) Panel(name string, role Role, domains ...string) Authority {
 	a := Authority{Name: "api:" + name, Panel: true, roles: r}
 	for _, d := range domains {
-		a.add(role, strings.TrimPrefix(d, "*"))
+		a.add(Grant{Role: role, All: d == "*", Domain: d})
 	}
 	return a
 }

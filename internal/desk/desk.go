@@ -35,6 +35,9 @@
 //	Reset                      reset                          the same, and app passwords (3)     rises
 //	NewEnrolToken              enrol_token_made               the older token                     -
 //	RevokeAll                  revoked_all                    app passwords, sessions, devices    rises
+//	Bypass                     bypass_granted                 sessions of an older one, and       -
+//	                                                          all at its end
+//	EndBypass                  bypass_ended                   sessions that it let in             -
 //	CreateAppPassword          app_password_created           -                                   -
 //	RevokeAppPassword          app_password_revoked           it                                  -
 //
@@ -42,6 +45,7 @@
 // epoch. (2) 2FA stays on: the account must enrol, by a token where policy asks for
 // one, unless backup codes are left to prove something by; owners without any are
 // refused instead (ErrLast). (3) The account must enrol.
+// Enrol of the first factor, DisableTwoFactor, Reset and RevokeAll also end an open bypass.
 // What an owner is to be told (effect.TopicOf) is also noted in State, in the same Modify.
 // Whatever ends a session by itself is also a web_session_ended of that session. A rise
 // of the epoch voids sessions and devices also where a stale copy of them survives.
@@ -58,6 +62,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/admin"
 	"postern/internal/effect"
 )
 
@@ -91,6 +96,9 @@ type Actor struct {
 	// their session knows it. It is the one that is changed, whatever name the change
 	// was asked for by; and policy says what they may. Nil: an administrator.
 	Owner *account.Account
+	// Authority is what an administrator may do; nil for owners, and for the command line,
+	// whose user is root of the mail system. It is asked about the account as just read.
+	Authority *admin.Authority
 	// Session is the id of the webmail session that an owner acts in.
 	Session string
 	// Addr and Agent are the address and the browser that the change comes from, where
