@@ -123,13 +123,7 @@ func TestAttack36_PasswordChangedAtWebmail(t *testing.T) {
 // eventually polls until a condition holds.
 func eventually(t testing.TB, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatal("did not happen in time")
-		}
-	}
+	mailtest.Eventually(t, "what is waited for here", holds)
 }
 
 // Recommend comes along until there is a factor.

@@ -204,7 +204,7 @@ func TestE5_BasicBehindNginx(t *testing.T) {
 
 // binds is how often a user's main password was checked by the directory.
 func (w *world) binds(user string) int {
-	return strings.Count(w.Slapd.Log(), fmt.Sprintf("BIND dn=%q method=128", mailtest.UserDN(user)))
+	return strings.Count(w.Slapd.LogNow(w.t), fmt.Sprintf("BIND dn=%q method=128", mailtest.UserDN(user)))
 }
 
 // wantBinds checks that nobody's main password was tried since before, by a last one

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"postern/internal/mailtest"
 )
 
 func TestPasskeyButton(t *testing.T) {
@@ -94,9 +96,7 @@ func TestMisconfigured(t *testing.T) {
 		s.reconfigure(config)
 		b := s.browser()
 		b.login(weak)
-		if !strings.Contains(s.rc.Log(), text) {
-			t.Errorf("%s: not logged: %s", config, text)
-		}
+		mailtest.Eventually(t, config+": logged: "+text, func() bool { return strings.Contains(s.rc.Log(), text) })
 	}
 	if len(s.hook.paths()) != 0 {
 		t.Errorf("%v", s.hook.paths())

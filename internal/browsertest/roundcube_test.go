@@ -32,9 +32,9 @@ func TestRoundcubeStarts(t *testing.T) {
 			w.SignIn("alice@example.test", mailtest.Password)
 			w.WaitInbox()
 			w.Send("alice@example.test", "by webmail", "Hello, myself.")
-			if !strings.Contains(site.Webmail.Roundcube.Log(), "User alice@example.test [203.0.113.7]; Message") {
-				t.Error("Roundcube does not know where the browser is")
-			}
+			mailtest.Eventually(t, "Roundcube knows where the browser is", func() bool {
+				return strings.Contains(site.Webmail.Roundcube.Log(), "User alice@example.test [203.0.113.7]; Message")
+			})
 			if got := w.Read("by webmail"); got != "Hello, myself." {
 				t.Errorf("the message says %q", got)
 			}

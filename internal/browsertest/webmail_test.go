@@ -42,9 +42,9 @@ func TestWebmailSite(t *testing.T) {
 			if got := w.Read("by ticket"); got != "Hello." {
 				t.Errorf("the message says %q", got)
 			}
-			if !strings.Contains(site.Dovecot.Log(), "user=<alice@example.test>, method=PLAIN, rip=203.0.113.7") {
-				t.Error("Dovecot does not know where the browser is")
-			}
+			mailtest.Eventually(t, "Dovecot knows where the browser is", func() bool {
+				return strings.Contains(site.Dovecot.Log(), "user=<alice@example.test>, method=PLAIN, rip=203.0.113.7")
+			})
 			w.NoProblems()
 		})
 	}

@@ -54,7 +54,7 @@ func (w *world) question(user, password string, more ...string) (verdict, error)
 // binds counts how often slapd was asked to bind as a user.
 func (w *world) binds(user string) int {
 	w.t.Helper()
-	return strings.Count(w.Slapd.Log(), fmt.Sprintf("BIND dn=%q method=128", mailtest.UserDN(user)))
+	return strings.Count(w.Slapd.LogNow(w.t), fmt.Sprintf("BIND dn=%q method=128", mailtest.UserDN(user)))
 }
 
 // wantBinds ends with a wrong main password, whose bind slapd must log as the only

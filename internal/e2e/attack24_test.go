@@ -262,9 +262,9 @@ func TestTicketsWithoutTheirKey(t *testing.T) {
 					w.wantReason(m, user, login.NoTicketKey)
 				}
 				w.want(mailclient.OK, user, app)
-				if !strings.Contains(w.Policyserver.Log(), "tickets cannot be checked") {
-					t.Errorf("%s: the log does not say so", name)
-				}
+				eventually(t, name+": the log says so", func() bool {
+					return strings.Contains(w.Policyserver.Log(), "tickets cannot be checked")
+				})
 				must(t, os.WriteFile(w.publicFile(), right, 0o644))
 			}
 			must(t, w.Policyserver.Restart(t.Context()))

@@ -37,7 +37,6 @@ func TestAttack08_BindCap(t *testing.T) {
 	if v := w.ask(user, "main password", "remote_ip", home); v.word != "granted" {
 		t.Fatal(v)
 	}
-	eventually(t, "slapd logs the owner's bind", func() bool { return w.binds(user) > 0 })
 	before := w.binds(user)
 	for i := range 40 {
 		w.ask(user, fmt.Sprint("guess ", i), "remote_ip", fmt.Sprintf("203.0.113.%d", i))
@@ -131,9 +130,10 @@ func TestAttack17_RedisGone(t *testing.T) {
 	var b bytes.Buffer
 	_, err = b.ReadFrom(res.Body)
 	must(t, err)
-	if !strings.Contains(b.String(), "postern_throttle_degraded 1") || !strings.Contains(w.Policyserver.Log(), "edis") {
-		t.Error("the loss is neither in the metrics nor in the log")
+	if !strings.Contains(b.String(), "postern_throttle_degraded 1") {
+		t.Error("the loss is not in the metrics")
 	}
+	eventually(t, "the loss is in the log", func() bool { return strings.Contains(w.Policyserver.Log(), "edis") })
 }
 
 type policyAnswer struct {

@@ -233,17 +233,7 @@ func (w *world) want(o mailclient.Outcome, user, password string) {
 // eventually polls until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("never happened: %s", what)
-		case <-tick.C:
-		}
-	}
+	mailtest.Eventually(t, what, holds)
 }
 
 func plainClient(user, password string) sasl.Client { return sasl.NewPlainClient("", user, password) }

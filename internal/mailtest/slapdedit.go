@@ -1,10 +1,12 @@
 package mailtest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/go-ldap/ldap/v3"
 )
@@ -125,4 +127,21 @@ func entryDN(dn string) string {
 		return dn
 	}
 	return UserDN(dn)
+}
+
+// LogNow is slapd's log up to now: what it did is in it before LogNow returns, however
+// late slapd's lines arrive. It needs SlapdOptions.Log.
+func (s *Slapd) LogNow(t testing.TB) string {
+	t.Helper()
+	root, err := s.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := "now-" + strings.ToLower(rand.Text())
+	question := ldap.NewSearchRequest(Base, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(cn="+mark+")", []string{"1.1"}, nil)
+	if _, err := root.Search(question); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, "slapd's log is up to date", func() bool { return strings.Contains(s.Log(), mark) })
+	return s.Log()
 }

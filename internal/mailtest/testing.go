@@ -3,6 +3,7 @@ package mailtest
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 // Long skips a test in short mode, which starts no server but slapd and answers in
@@ -113,4 +114,21 @@ func NewNginx(t testing.TB, o NginxOptions) *Nginx {
 	}
 	t.Cleanup(n.Stop)
 	return n
+}
+
+// patience is how long Eventually waits: much longer than anything takes, also on a
+// machine that is busy with something else.
+const patience = 60 * time.Second
+
+// Eventually waits until something holds, such as that a server has written a line to
+// its log, and fails the test if it never does.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("never happened: %s", what)
+		}
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -363,13 +362,7 @@ func TestW2_RemovedPasskeysAreForgotten(t *testing.T) {
 // eventually fails the test if it does not become so.
 func eventually(t *testing.T, so func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !so() {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not happen")
-		}
-		runtime.Gosched()
-	}
+	mailtest.Eventually(t, "what is waited for here", so)
 }
 
 func TestSecretsDoNotPrint(t *testing.T) {
