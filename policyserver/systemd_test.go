@@ -9,13 +9,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"postern/internal/mailtest"
 )
 
 // TestSystemd: the daemon takes the sockets that systemd passes in
 // (sd_listen_fds(3)) and says when it is ready (sd_notify(3)). The sockets outlive
-// it, so a login that comes during a restart waits and is answered.
+// it, so a login that comes during a restart waits and is answered. It says that it
+// lives as long as it is watched.
 func TestSystemd(t *testing.T) {
 	mailtest.Long(t)
 	s := mailtest.New(t, mailtest.Options{})
@@ -43,17 +45,15 @@ func TestSystemd(t *testing.T) {
 	for range 2 {
 		// sh, because LISTEN_PID must be the daemon's own.
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" -config "$1"`, binary, s.Path)
-		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
+		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify, "WATCHDOG_USEC=100000")
 		cmd.ExtraFiles = []*os.File{file}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		buf := make([]byte, 256)
-		n, err := told.Read(buf)
-		if err != nil || !strings.Contains(string(buf[:n]), "READY=1") {
-			t.Errorf("told %q, %v", buf[:n], err)
-		}
+		expect(t, told, "READY=1")
+		expect(t, told, "WATCHDOG=1")
+		expect(t, told, "WATCHDOG=1")
 		eventually(t, func() bool {
 			res, err := http.Get("http://" + passed.Addr().String() + "/readyz")
 			if err != nil {
@@ -68,6 +68,24 @@ func TestSystemd(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("stopped with %v", err)
 		}
-		_, _ = told.Read(buf) // STOPPING=1
+		buf := make([]byte, 256)
+		for { // what is left of the watchdog's
+			if n, err := told.Read(buf); err != nil || strings.Contains(string(buf[:n]), "STOPPING=1") {
+				break
+			}
+		}
+	}
+}
+
+// expect reads the next message to systemd.
+func expect(t *testing.T, told *net.UnixConn, want string) {
+	t.Helper()
+	buf := make([]byte, 256)
+	if err := told.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := told.Read(buf)
+	if err != nil || string(buf[:n]) != want {
+		t.Errorf("told %q, %v, not %s", buf[:n], err, want)
 	}
 }

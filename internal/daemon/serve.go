@@ -47,6 +47,7 @@ func (b *Base) Serve(ctx context.Context, s Service) error {
 	go b.checkKeys(ctx, cancel)
 	go b.reloadOnHangup(ctx, s.Reload)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	go b.watchdog(ctx)
 	<-ctx.Done()
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	b.stop(web, s.Finish)
