@@ -56,7 +56,8 @@ func (c *ctl) root() *cobra.Command {
 	root.Flags().BoolVar(&c.version, "version", false, "print the version and exit")
 	root.AddCommand(c.keysCommand(), c.totpCommand(), c.passkeyCommand(), c.backupCodesCommand(), c.appPasswordCommand(),
 		c.sessionsCommand(), c.devicesCommand(), c.userCommand(),
-		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand())
+		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
+		c.doctorCommand())
 	return root
 }
 

@@ -58,6 +58,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
+	if code, ok := exitOfFindings(err); ok {
+		return code // the report says all
+	}
 	code := c.exitCode(err)
 	fmt.Fprintf(stderr, "posternctl: %s\n", c.line(err))
 	if code == exitUsage {

@@ -36,6 +36,8 @@ type Config struct {
 	Audit        Audit             `toml:"audit" doc:"One JSON line per decision and per change."`
 	Privacy      Privacy           `toml:"privacy" doc:"What is written down about users."`
 
+	Doctor Doctor `toml:"doctor" doc:"The account by which posternctl doctor tries the doors."`
+
 	path string
 }
 

@@ -65,6 +65,12 @@ func New(c Config) *Client {
 // Host names the Dovecot in messages, and is its key in effect.Ending.Kicked.
 func (d *Client) Host() string { return d.url }
 
+// Ping asks what this Dovecot can be told, which needs the right key.
+func (d *Client) Ping(ctx context.Context) error {
+	_, err := d.commands(ctx)
+	return err
+}
+
 // userCred is the field; the passdb returns it with the prefix "userdb_".
 const userCred = "user_cred"
 

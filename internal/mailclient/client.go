@@ -237,6 +237,11 @@ func next(s sasl.Client, challenge string) ([]byte, error) {
 // ErrNoNative is for services which know SASL only.
 var ErrNoNative = errors.New("the protocol has no login command of its own")
 
+// Plain logs in by PLAIN (RFC 4616).
+func (c *Conn) Plain(ctx context.Context, user, password string) (Result, error) {
+	return c.Authenticate(ctx, sasl.NewPlainClient("", user, password))
+}
+
 // Native logs in by the protocol's own commands.
 func (c *Conn) Native(ctx context.Context, user, password string) (Result, error) {
 	defer c.bound(ctx)()

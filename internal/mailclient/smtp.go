@@ -12,6 +12,11 @@ func (d smtp) greet(c *Conn) error {
 	if code, line, err := d.answer(c); err != nil || code != "220" {
 		return errors.Join(err, errors.New(line))
 	}
+	return d.hello(c)
+}
+
+// hello introduces us, which is to be done again after STARTTLS.
+func (d smtp) hello(c *Conn) error {
 	if err := c.write("EHLO client.example.test", "EHLO client.example.test"); err != nil {
 		return err
 	}

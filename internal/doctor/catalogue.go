@@ -1,0 +1,103 @@
+package doctor
+
+// Entry is one thing that doctor looks at.
+type Entry struct {
+	ID     string
+	Group  string
+	About  string // what is looked at, for the reference
+	Remedy string // what to do, unless the finding says more
+}
+
+const (
+	groupFiles     = "Files of this host"
+	groupDirectory = "Directory"
+	groupDaemons   = "Daemons"
+	groupDovecot   = "Dovecot"
+	groupPolicy    = "Dovecot's auth policy"
+	groupPostfix   = "Postfix"
+	groupDoors     = "The doors, tried"
+	groupSite      = "Site"
+)
+
+// Catalogue lists all that can be found, in the order of the report.
+func Catalogue() []Entry {
+	return []Entry{
+		{"config", groupFiles, "`postern.toml` can be read, and every setting is right", "correct the line; every setting: posternctl config reference"},
+		{"key-file", groupFiles, "each key file is whole, and nobody but its owner and group reads it", "chmod 0600, or copy the file from another host: posternctl keys new --help"},
+		{"key-owner", groupFiles, "the keys belong to root, or to whom their directory belongs", "chown it to the daemons' user"},
+		{"key-directory", groupFiles, "nobody else reads or writes `keys.directory`", "chmod 0750 it, owned by the daemons' user"},
+		{"ticket-pub", groupFiles, "`ticket.pub` is there, is the public half of `ticket.key`, and is this site's", "on the webhook's host: posternctl keys export > ticket.pub; copy it here, restart policyserver"},
+		{"secret-file", groupFiles, "each file with a secret that `postern.toml` names is there, and others cannot read it", "chmod 0640, group of the daemons' user"},
+		{"directory", groupDirectory, "each server answers; bases, schema and the service account's rights are there", "load contrib/slapd (or contrib/389ds), or correct [directory]"},
+		{"key-check", groupDirectory, "the keys are those that the site's records are sealed with", "copy the right key files; a new site: posternctl keys register"},
+		{"replica", groupDirectory, "a change on the write server is seen on every read server, and how late", "look at the replication; name the provider in directory.write_uri"},
+		{"clock", groupDirectory, "the clocks of this host, the directory and the daemons go alike", "run NTP (chrony, systemd-timesyncd) on every host"},
+		{"acl-anonymous", groupDirectory, "who does not log in finds none of Postern's attributes", "load contrib/slapd/postern-acl.ldif before your own rules"},
+		{"acl-owner", groupDirectory, "an account's owner (the canary) can neither read, compare, find nor write its records, policy and class", "load contrib/slapd/postern-acl.ldif before your own rules"},
+		{"index", groupDirectory, "OpenLDAP has an index of what Postern searches by", "load contrib/slapd/postern-index.ldif; if you know better: --skip index"},
+		{"daemon", groupDaemons, "policyserver and webhook answer, and are ready", "systemctl status; its log says why"},
+		{"verify", groupDaemons, "a question on the verify socket is answered", "policyserver -check"},
+		{"core-files", groupDaemons, "the daemons write no core files (LimitCORE=0)", "start them by the units of the package"},
+		{"auth-question", groupDaemons, "Dovecot can be asked about main passwords, where `login.main_password` wants that", "include contrib/dovecot/*-main-password.conf"},
+		{"dovecot", groupDovecot, "`doveconf -n -P` can be read, and is of a known version", "run doctor as root on the mail host, or give --doveconf"},
+		{"dovecot-cleartext", groupDovecot, "passwords need TLS", "2.3: disable_plaintext_auth = yes; 2.4: auth_allow_cleartext = no"},
+		{"passdb-missing", groupDovecot, "Postern's passdb is there", "include one of contrib/dovecot's doors"},
+		{"passdb-result", groupDovecot, "`result_failure`, `result_internalfail` and `result_success` of Postern's passdb make its answer final", "result_failure = return-fail and result_internalfail = return-fail, as in contrib/dovecot"},
+		{"passdb-door", groupDovecot, "the door can do what `login.main_password` asks for", "use the Lua door"},
+		{"lua-script", groupDovecot, "the Lua script is the one of this version", "copy contrib/dovecot/postern.lua over it; doveadm reload"},
+		{"lua-settings", groupDovecot, "nobody else reads the Lua script's settings (Dovecot 2.3), which hold the API key", "chmod 0640, group dovecot"},
+		{"vsz-limit", groupDovecot, "checkpassword can start within `vsz_limit`", "service auth { vsz_limit = 2G }"},
+		{"passdb-twice", groupDovecot, "Postern's passdb is there once", "remove one"},
+		{"passdb-other", groupDovecot, "no other passdb lets main passwords in, before, behind or beside Postern's", "remove it (doveconf -n shows it, perhaps from an include such as auth-system.conf.ext); for a passdb of your own see docs/guides/own-passdb.md"},
+		{"passdb-fields", groupDovecot, "a passdb that adds fields behind Postern's has a final refusal", "result_failure = return-fail"},
+		{"passdb-master", groupDovecot, "there is no master passdb, or `login.master_users` says who may, from where", "remove it, or name its users in login.master_users"},
+		{"auth-cache", groupDovecot, "nobody caches answers about passwords", "auth_cache_size = 0, and no cache_key"},
+		{"mechanism-weak", groupDovecot, "no SASL mechanism with a password behind it goes past Postern (CRAM-MD5, SCRAM, NTLM, …)", "auth_mechanisms = plain login"},
+		{"mechanism-declared", groupDovecot, "strong mechanisms of your own are declared", "posternctl mechanism declare NAME"},
+		{"policy", groupPolicy, "policyserver answers Dovecot's questions", "include contrib/dovecot/2.3-policy.conf (2.4-policy.conf) with the two secrets"},
+		{"policy-key", groupPolicy, "with the key that Dovecot's configuration has", "auth_policy_server_api_header = X-API-Key: content of policyserver.api_key_file"},
+		{"policy-cred-id", groupPolicy, "the second question carries `cred_id`", "take auth_policy_request_attributes from contrib/dovecot"},
+		{"policy-attributes", groupPolicy, "the questions carry everything else, too", "take auth_policy_request_attributes from contrib/dovecot"},
+		{"policy-hash", groupPolicy, "`auth_policy_hash_mech` and `auth_policy_hash_truncate` are as Postern computes them", "auth_policy_hash_mech = sha256, auth_policy_hash_truncate = 32"},
+		{"policy-nonce", groupPolicy, "`auth_policy_hash_nonce` is that of `policyserver.hash_nonce_file`", "paste the content of that file; doveadm reload"},
+		{"policy-times", groupPolicy, "Dovecot asks before and after, and a missing answer refuses nobody", "take the settings from contrib/dovecot/2.3-policy.conf (2.4-policy.conf)"},
+		{"sasl-client", groupDovecot, "who else logs people in by Dovecot's auth sockets: Exim, XMPP servers", "give that program app passwords for its service, or close the socket"},
+		{"auth-socket", groupDovecot, "no protocol (ManageSieve, submission, LMTP) asks an auth server of its own", "remove the setting"},
+		{"anvil-penalty", groupDovecot, "Dovecot's own penalty for addresses is off", "service anvil { unix_listener anvil-auth-penalty { mode = 0 } }"},
+		{"socket-users", groupDovecot, "`policyserver.socket_users` names whom Dovecot asks as", "add the user to policyserver.socket_users, restart policyserver"},
+		{"postfix", groupPostfix, "`postconf -n`, `-M` and `-P` can be read", "run doctor where Postfix is, or give --postconf"},
+		{"postfix-sasl", groupPostfix, "each service with logins asks this Dovecot, and no other password check", "smtpd_sasl_type = dovecot, smtpd_sasl_path = private/auth; see contrib/postfix"},
+		{"postfix-port25", groupPostfix, "nobody logs in on port 25", "smtpd_sasl_auth_enable = no in main.cf, yes for submission in master.cf"},
+		{"postfix-tls", groupPostfix, "passwords need TLS", "smtpd_tls_auth_only = yes"},
+		{"sessions", groupSite, "doveadm can be told to end live sessions", "contrib/dovecot/*-doveadm-http.conf, and [sessions]"},
+		{"return-url", groupSite, "browsers are sent back by https only", "https:// in webhook.clients.*.return_urls"},
+		{"public-url", groupSite, "the pages are where `webhook.public_url` says", "see docs/guides/webmail.md"},
+		{"switch", groupSite, "Postern is not switched off (posternctl off)", "posternctl on"},
+		{"canary", groupDoors, "there is an account by which the doors can be tried", "name a prepared account by --canary-user and --canary-password-file (or [doctor]); or give --canary-base, and --admin-dn with --admin-password-file or --admin-external"},
+		{"canary-left", groupDoors, "the canary is gone afterwards", "delete it by hand"},
+		{"door", groupDoors, "at each door the app password opens, the main password and a wrong one do not", "make the door answer, and run doctor again"},
+		{"door-main", groupDoors, "the main password is refused", "the findings about Dovecot and Postfix say who takes it"},
+		{"door-wrong", groupDoors, "a wrong password is refused", "the findings about Dovecot and Postfix say who takes it"},
+		{"door-app", groupDoors, "the app password is taken", "posternctl user show; the logs of policyserver and Dovecot say why"},
+	}
+}
+
+// byID is the catalogue by id.
+func byID() map[string]Entry {
+	all := map[string]Entry{}
+	for _, e := range Catalogue() {
+		all[e.ID] = e
+	}
+	return all
+}
+
+// Groups are the groups of findings, in the order of the report.
+func Groups() []string {
+	return []string{groupFiles, groupDirectory, groupDaemons, groupDovecot, groupPolicy, groupPostfix, groupSite, groupDoors}
+}
+
+// ConfigFinding is a report's one line when the configuration itself is wrong.
+func ConfigFinding(text string) Finding {
+	e := byID()["config"]
+	return Finding{ID: e.ID, Status: Wrong, Group: e.Group, Text: text, Remedy: e.Remedy}
+}
