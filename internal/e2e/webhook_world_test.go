@@ -64,7 +64,7 @@ func (h *hooked) withFactor() (string, *authenticator) {
 	user := h.user(mailtest.Password)
 	added, err := h.desk.AddTOTP(h.t.Context(), admin, user, desk.NewTOTP{})
 	must(h.t, err)
-	h.ctl("policy", "set", "user", user, "totp_tolerance=5")
+	h.ctl("policy", "set", "user", user, "totp_tolerance=10")
 	return user, &authenticator{TOTP: added.TOTP}
 }
 
