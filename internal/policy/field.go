@@ -33,6 +33,15 @@ func fields() []Field {
 // Fields lists all settings.
 func Fields() []Field { return append([]Field(nil), table...) }
 
+// Choices are the values of a field that has only a few; nil for all others.
+func (f *Field) Choices() []string {
+	switch reflect.TypeFor[Settings]().Field(f.from).Type.Elem() {
+	case reflect.TypeFor[bool](), reflect.TypeFor[TwoFactor]():
+		return strings.Split(f.Values, ", ")
+	}
+	return nil
+}
+
 // find is the field with that key; nil if there is none.
 func find(key string) *Field {
 	for i := range table {

@@ -15,6 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"golang.org/x/net/html"
 
+	"postern/internal/policy"
 	"postern/internal/web"
 )
 
@@ -24,7 +25,16 @@ type catalogue map[string]map[string]string
 
 func readCatalogue(t *testing.T, lang string) catalogue {
 	t.Helper()
-	b, err := os.ReadFile("catalogue/" + lang + ".toml")
+	c := catalogue{}
+	for _, name := range []string{lang, "admin." + lang} {
+		c.read(t, "catalogue/"+name+".toml")
+	}
+	return c
+}
+
+func (c catalogue) read(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +42,10 @@ func readCatalogue(t *testing.T, lang string) catalogue {
 	if err := toml.Unmarshal(b, &raw); err != nil {
 		t.Fatal(err)
 	}
-	c := catalogue{}
 	for id, v := range raw {
+		if c[id] != nil {
+			t.Errorf("%s: %s is there twice", path, id)
+		}
 		c[id] = map[string]string{}
 		switch v := v.(type) {
 		case string:
@@ -44,7 +56,6 @@ func readCatalogue(t *testing.T, lang string) catalogue {
 			}
 		}
 	}
-	return c
 }
 
 // pluralForms are those that CLDR has for the numbers on our pages. French and
@@ -113,7 +124,7 @@ func isCount(name string) bool { return name == "N" }
 // sameEverywhere are messages that may read as in English.
 var sameEverywhere = regexp.MustCompile(`^(time_|month_|server_port$|server_host$|server_sieve$|server_service$|service_|passkeys_title$|name_label$|backupcodes_file$|` +
 	`backup_title$|backup_label$|method_backup$|webmail$|title_error$|cancel$|enrol_totp$|method_totp$|left_backup$|enroltotp_label$|span_|totp_title$|account$|` +
-	`appnew_days$|security_title$)`)
+	`appnew_days$|security_title$|admin_nav$|admin_domain$|admin_role_domain$|admin_origin_domain$|admin_value_false$|admin_shown_label_code$)`)
 
 func TestNoTextIsLeftInEnglish(t *testing.T) {
 	en := readCatalogue(t, "en")
@@ -167,7 +178,12 @@ var families = map[string]string{
 	"problem_": "ProblemCode", "done_": "NoticeCode", "event_": "EventCode", "message_title_": "MessageCode", "message_text_": "MessageCode",
 	"remove_title_": "Kind", "remove_text_": "Kind", "remove_button_": "Kind", "ask_title_": "Question", "ask_text_": "Question",
 	"ask_button_": "Question", "method_": "Method", "answer_": "AnswerCode",
+	"admin_state_": "AdminState", "admin_about_": "AdminState", "admin_role_": "AdminRole", "admin_title_": "AdminAction", "admin_text_": "AdminAction",
+	"admin_button_": "AdminAction", "admin_shown_": "AdminShown", "admin_shown_text_": "AdminShown", "admin_shown_label_": "AdminShown",
 }
+
+// tables are the prefixes of messages that belong to lists of other packages.
+var tables = []string{"service_", "server_", "enrol_", "admin_field_", "admin_hint_", "admin_value_", "admin_origin_"}
 
 var (
 	inTemplates = regexp.MustCompile(`\bt "(\w+)"`)
@@ -184,7 +200,7 @@ func used(t *testing.T, en catalogue) map[string]bool {
 			ids[m[1]] = true
 		}
 		for _, m := range printed.FindAllStringSubmatch(source, -1) {
-			if families[m[1]] == "" && m[1] != "service_" && m[1] != "server_" && m[1] != "enrol_" {
+			if families[m[1]] == "" && !slices.Contains(tables, m[1]) {
 				t.Errorf("messages %s… belong to no type", m[1])
 			}
 		}
@@ -200,6 +216,15 @@ func used(t *testing.T, en catalogue) map[string]bool {
 	}
 	for _, id := range []string{"enrol_totp", "enrol_totp_text", "enrol_passkey", "enrol_passkey_text"} {
 		ids[id] = true
+	}
+	for _, f := range policy.Fields() {
+		ids["admin_field_"+f.Key], ids["admin_hint_"+f.Key] = true, true
+		for _, choice := range f.Choices() {
+			ids["admin_value_"+choice] = true
+		}
+	}
+	for _, kind := range []policy.Kind{"builtin", policy.LevelDefault, policy.LevelDomain, policy.LevelClass, policy.LevelAccount} {
+		ids["admin_origin_"+string(kind)] = true
 	}
 	for i := range 12 {
 		ids["month_"+strconv.Itoa(i+1)] = true

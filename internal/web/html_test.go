@@ -253,9 +253,14 @@ func (d *document) forms() {
 		web.PathEnrolSaved, web.PathEnrolLater, web.PathEnrolDone, web.PathConfirm, web.PathConfirmMethod, web.PathRename, web.PathRemove,
 		web.PathPasswordless, web.PathBackupCodes, web.PathSessionsEnd, web.PathDevicesEnd, web.PathAppPassword, web.PathAppsEnd, web.PathDisable,
 		web.PathLanguage, web.PathLogout, web.PathStart, web.PathStartPasskey,
+		web.PathAdminSignIn, web.PathAdminPasskey, web.PathAdminLeave, web.PathAdminChange, web.PathAdminTOTP, web.PathAdminPolicy, web.PathAdminBulk,
 	}
+	questions := []string{web.PathAdmin, web.PathAdminBulk} // change nothing, and are asked by GET
 	for _, n := range d.find("form") {
 		path, ok := strings.CutPrefix(value(n, "action"), "/2fa/")
+		if value(n, "method") == "get" && slices.Contains(questions, path) {
+			continue
+		}
 		if !ok || !slices.Contains(paths, path) || value(n, "method") != "post" {
 			d.errorf("a form sends %q to %q", value(n, "method"), value(n, "action"))
 		}

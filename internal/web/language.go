@@ -42,8 +42,10 @@ func newLanguages(site string) (*languages, error) {
 	l := &languages{site: "en", texts: make(map[string]*i18n.Localizer, len(languageTable))}
 	tags := make([]language.Tag, 0, len(languageTable))
 	for _, lang := range languageTable {
-		if _, err := bundle.LoadMessageFileFS(catalogues, "catalogue/"+lang.Tag+".toml"); err != nil {
-			return nil, fmt.Errorf("catalogue %s: %w", lang.Tag, err)
+		for _, name := range []string{lang.Tag, "admin." + lang.Tag} {
+			if _, err := bundle.LoadMessageFileFS(catalogues, "catalogue/"+name+".toml"); err != nil {
+				return nil, fmt.Errorf("catalogue %s: %w", name, err)
+			}
 		}
 		tags = append(tags, language.Make(lang.Tag))
 		l.texts[lang.Tag] = i18n.NewLocalizer(bundle, lang.Tag)

@@ -122,7 +122,7 @@ func (p *Pages) frame(r *http.Request, page Page) *frame {
 // viewScripts says which of the two scripts a view has.
 func viewScripts(view string) (buttons, passkeys bool) {
 	switch view {
-	case "enroltotp", "backupcodes", "appcreated":
+	case "enroltotp", "backupcodes", "appcreated", "adminshow", "admindone":
 		return true, false
 	case "signin", "confirm", "passkey", "enrolpasskey", "security":
 		return false, true
@@ -185,6 +185,14 @@ func (p *Problem) field() string {
 		return FieldNetworks
 	case ExpiresWrong:
 		return FieldExpires
+	case ReasonEmpty:
+		return FieldReason
+	case CountWrong:
+		return FieldCount
+	case SecretWrong:
+		return FieldSecret
+	case ClassWrong:
+		return FieldClass
 	default:
 		return ""
 	}

@@ -22,6 +22,9 @@ type Security struct {
 	Apps           AppList
 	Events         []Event // newest first
 
+	// Administrator leads to the administration pages.
+	Administrator bool
+
 	// Signal is told to the browser, so that password managers forget removed
 	// passkeys; nil: nothing.
 	Signal *Signal

@@ -21,6 +21,7 @@ type SignInStart struct {
 	Common
 	Name     string // as typed before, or as the program expects
 	Passkeys bool   // offer to sign in with a passkey
+	Admin    bool   // to the administration: PathAdminSignIn instead
 }
 
 func (*SignInStart) view() (string, string) { return "start", "start_title" }

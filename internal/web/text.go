@@ -21,7 +21,7 @@ var templateFiles embed.FS
 var iconFiles embed.FS
 
 // parse makes a template set of each view in each language: the functions of a set
-// are bound to its language. layout.html and parts.html belong to all.
+// are bound to its language. layout.html and the parts belong to all.
 func (p *Pages) parse() error {
 	p.views = make(map[string]map[string]*template.Template, len(languageTable))
 	names, err := fs.Glob(templateFiles, "template/*.html")
@@ -30,14 +30,14 @@ func (p *Pages) parse() error {
 	}
 	for _, lang := range languageTable {
 		shared, err := template.New("").Funcs(p.functions(lang.Tag)).
-			ParseFS(templateFiles, "template/layout.html", "template/parts.html")
+			ParseFS(templateFiles, "template/layout.html", "template/parts.html", "template/adminparts.html")
 		if err != nil {
 			return fmt.Errorf("templates: %w", err)
 		}
 		p.views[lang.Tag] = make(map[string]*template.Template, len(names))
 		for _, name := range names {
 			view := strings.TrimSuffix(strings.TrimPrefix(name, "template/"), ".html")
-			if view == "layout" || view == "parts" {
+			if view == "layout" || view == "parts" || view == "adminparts" {
 				continue
 			}
 			if p.views[lang.Tag][view], err = template.Must(shared.Clone()).ParseFS(templateFiles, name); err != nil {
@@ -57,6 +57,8 @@ func (p *Pages) functions(lang string) template.FuncMap {
 		"reveal": reveal, "groups": groups, "otpauth": otpauth, "qr": qrOf, "json": toJSON, "support": support,
 		"askPath": askPath, "askIcon": askIcon, "askTone": askTone,
 		"messageIcon": messageIcon, "messageTone": messageTone, "eventTone": eventTone,
+		"actionIcon": actionIcon, "actionTone": actionTone, "shownIcon": shownIcon, "stateTone": stateTone, "kindIcon": kindIcon,
+		"level": levelOf, "hours": hoursOf, "isWide": isWide,
 		"label": w.label, "methodIcon": methodIcon, "digits": digits, "webmail": w.webmail,
 	}
 }

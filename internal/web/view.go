@@ -55,6 +55,9 @@ var messages = map[MessageCode]struct{ icon, tone string }{
 	MessageDenied:      {"ban", "danger"},
 	MessageSignedOut:   {"log-out", "good"},
 	MessageCookies:     {"info", "warn"},
+	MessageNoAdmin:     {"ban", "danger"},
+	MessageAdminFactor: {"shield-plus", "warn"},
+	MessageAdminRight:  {"ban", "danger"},
 }
 
 func messageIcon(m MessageCode) string { return messages[m].icon }

@@ -201,6 +201,18 @@ const (
 	Busy            ProblemCode = "busy"            // others are changing the account; nothing was done
 	Unavailable     ProblemCode = "unavailable"     // nothing was checked or done
 	FormOld         ProblemCode = "form_old"        // FieldCSRF or FieldToken does not fit; the page is fresh now
+
+	// Of administrators.
+	ReasonEmpty    ProblemCode = "reason_empty"    // FieldReason
+	CountWrong     ProblemCode = "count_wrong"     // FieldCount
+	NoneSelected   ProblemCode = "none_selected"   //
+	SecretWrong    ProblemCode = "secret_wrong"    // FieldSecret
+	ClassWrong     ProblemCode = "class_wrong"     // FieldClass; Value: why
+	PolicyWrong    ProblemCode = "policy_wrong"    // Value: why
+	AdminForbidden ProblemCode = "admin_forbidden" // beyond the administrator's rights
+	AccountUnknown ProblemCode = "account_unknown" //
+	AccountNothing ProblemCode = "account_nothing" // it is so already
+	AccountDamaged ProblemCode = "account_damaged" // its records cannot be read
 )
 
 // Notice is what was done, told once at the top of the next page.
@@ -230,4 +242,15 @@ const (
 	DoneAppsRevoked     NoticeCode = "apps_revoked"
 	DoneAppCreated      NoticeCode = "app_created"
 	DoneNothing         NoticeCode = "nothing_to_do" // it is already so
+
+	// By an administrator.
+	DoneAdminReset    NoticeCode = "admin_reset"
+	DoneAdminRevoked  NoticeCode = "admin_revoked" // one credential
+	DoneAdminAll      NoticeCode = "admin_all"
+	DoneAdminSessions NoticeCode = "admin_sessions"
+	DoneAdminClass    NoticeCode = "admin_class"
+	DoneAdminTOTP     NoticeCode = "admin_totp"
+	DoneAdminPolicy   NoticeCode = "admin_policy"
+	DoneAdminBypass   NoticeCode = "admin_bypass"
+	DoneAdminEnd      NoticeCode = "admin_bypass_end"
 )

@@ -43,6 +43,8 @@ var (
 		web.DoneAppsRevoked,
 		web.DoneAppCreated,
 		web.DoneNothing,
+		web.DoneAdminReset, web.DoneAdminRevoked, web.DoneAdminAll, web.DoneAdminSessions, web.DoneAdminClass, web.DoneAdminTOTP,
+		web.DoneAdminPolicy, web.DoneAdminBypass, web.DoneAdminEnd,
 	}
 	kinds = []web.Kind{
 		web.KindTOTP,
@@ -71,6 +73,6 @@ var (
 		web.MessageTooLarge,
 		web.MessageDenied,
 		web.MessageSignedOut,
-		web.MessageCookies,
+		web.MessageCookies, web.MessageNoAdmin, web.MessageAdminFactor, web.MessageAdminRight,
 	}
 )

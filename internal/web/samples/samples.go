@@ -45,7 +45,7 @@ func done(n web.NoticeCode, name string) web.Common {
 
 // All returns every sample.
 func All() []Sample {
-	return slices.Concat(start(), signIn(), problems(), passkeys(), enrol(), security(), changes(), apps(), messages())
+	return slices.Concat(start(), signIn(), problems(), passkeys(), enrol(), security(), changes(), apps(), messages(), admin())
 }
 
 // Find returns the sample of that name; false if there is none.

@@ -139,6 +139,9 @@ func messages() []Sample {
 		if m == web.MessageUnavailable {
 			page.Retry = "/2fa/security"
 		}
+		if m == web.MessageAdminFactor {
+			page.Setup = "/2fa/security/add"
+		}
 		all = append(all, Sample{Name: "message-" + string(m), Page: page})
 	}
 	return append(all, Sample{Name: "message-bare", Page: &web.Message{Code: web.MessageNotFound}})
