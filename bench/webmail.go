@@ -99,7 +99,7 @@ func (b *webmailBench) open(w *world) error {
 		Factors: []factor.Factor{factor.TOTPFactor{}}}, login.SignInSettings{PublicURL: "https://mail.example.test/2fa/",
 		TicketLife: 10 * time.Minute, TransactionLife: 10 * time.Minute, Services: account.MailServices})
 	for i := range webmailUsers {
-		added, err := d.AddTOTP(w.ctx, desk.Actor{Name: "bench"}, mailtest.BulkUser(i), desk.NewTOTP{})
+		added, err := d.AddTOTP(w.ctx, desk.Root("bench"), mailtest.BulkUser(i), desk.NewTOTP{})
 		if err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ func (c *ctl) root() *cobra.Command {
 		c.sessionsCommand(), c.devicesCommand(), c.userCommand(),
 		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
 		c.doctorCommand())
+	root.AddCommand(c.referenceCommand())
 	return root
 }
 
@@ -168,7 +169,7 @@ func (c *ctl) actor() desk.Actor {
 	if sudo := os.Getenv("SUDO_USER"); sudo != "" {
 		name += " (sudo " + sudo + ")"
 	}
-	return desk.Actor{Name: name}
+	return desk.Root(name)
 }
 
 // printable is text from the command line as a message may repeat it: without

@@ -112,7 +112,7 @@ func (c *ctl) totpCode(ctx context.Context, d *desk.Desk, args []string) error {
 	if len(args) == 2 {
 		id = args[1]
 	}
-	shown, err := d.Code(ctx, c.actor(), args[0], id)
+	shown, err := d.Code(ctx, c.actor(), args[0], desk.WantedCode{ID: id})
 	if err != nil {
 		return err
 	}

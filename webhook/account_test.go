@@ -17,7 +17,7 @@ import (
 func TestAttack28_AppPasswordAtHookAndPages(t *testing.T) {
 	w := shared(t)
 	user := w.user()
-	app, err := w.desk.CreateAppPassword(t.Context(), admin, user, newApp)
+	app, err := w.desk.CreateAppPassword(t.Context(), operator, user, newApp)
 	must(t, err)
 	password := string(app.Password.Reveal())
 	for _, typed := range []string{password, strings.ToUpper(password), strings.ReplaceAll(password, "-", " "), strings.ReplaceAll(password, "-", "")} {

@@ -154,7 +154,7 @@ func TestDenialsTellNothing(t *testing.T) {
 	w := shared(t)
 	with, _ := w.twoFactor()
 	without := w.user()
-	app, err := w.desk.CreateAppPassword(t.Context(), admin, with, newApp)
+	app, err := w.desk.CreateAppPassword(t.Context(), operator, with, newApp)
 	must(t, err)
 	texts := map[string]string{}
 	for name, f := range map[string]hooktest.Fields{

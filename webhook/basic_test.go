@@ -123,16 +123,16 @@ func (g *guarded) opens(user, password string, header ...string) seen {
 // app makes an app password for services.
 func (w *world) app(user string, services ...account.Service) string {
 	w.t.Helper()
-	made, err := w.desk.CreateAppPassword(w.t.Context(), admin, user, desk.NewAppPassword{Name: "calendar", Services: services})
+	made, err := w.desk.CreateAppPassword(w.t.Context(), operator, user, desk.NewAppPassword{Name: "calendar", Services: services})
 	must(w.t, err)
 	return string(made.Password.Reveal())
 }
 
 func (w *world) revoked(user string) string {
 	w.t.Helper()
-	made, err := w.desk.CreateAppPassword(w.t.Context(), admin, user, desk.NewAppPassword{Name: "old", Services: []account.Service{account.DAV}})
+	made, err := w.desk.CreateAppPassword(w.t.Context(), operator, user, desk.NewAppPassword{Name: "old", Services: []account.Service{account.DAV}})
 	must(w.t, err)
-	_, err = w.desk.RevokeAppPassword(w.t.Context(), admin, user, made.ID)
+	_, err = w.desk.RevokeAppPassword(w.t.Context(), operator, user, made.ID)
 	must(w.t, err)
 	return string(made.Password.Reveal())
 }
@@ -142,7 +142,7 @@ func (w *world) expired(user string) string {
 	past := time.Now().Add(-time.Hour)
 	d := *w.desk
 	d.Now = func() time.Time { return past }
-	made, err := d.CreateAppPassword(w.t.Context(), admin, user,
+	made, err := d.CreateAppPassword(w.t.Context(), operator, user,
 		desk.NewAppPassword{Name: "expired", Services: []account.Service{account.DAV}, Expires: past.Add(time.Minute)})
 	must(w.t, err)
 	return string(made.Password.Reveal())
@@ -230,11 +230,11 @@ func TestE5_BasicForgetsAtOnce(t *testing.T) {
 	w := logged(t)
 	g := w.nginx(w.rightKey(), echo(t))
 	user := w.user()
-	made, err := w.desk.CreateAppPassword(t.Context(), admin, user, desk.NewAppPassword{Name: "phone", Services: []account.Service{account.DAV}})
+	made, err := w.desk.CreateAppPassword(t.Context(), operator, user, desk.NewAppPassword{Name: "phone", Services: []account.Service{account.DAV}})
 	must(t, err)
 	password := string(made.Password.Reveal())
 	g.opens(user, password)
-	_, err = w.desk.RevokeAppPassword(t.Context(), admin, user, made.ID)
+	_, err = w.desk.RevokeAppPassword(t.Context(), operator, user, made.ID)
 	must(t, err)
 	if res, _ := g.ask("GET", "/dav/x", user, password, ""); res.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after its end: %s", res.Status)
@@ -288,7 +288,7 @@ func TestE5_BasicKnowsTheAddress(t *testing.T) {
 	w := logged(t)
 	g := w.nginx(w.rightKey(), echo(t))
 	user := w.user()
-	made, err := w.desk.CreateAppPassword(t.Context(), admin, user,
+	made, err := w.desk.CreateAppPassword(t.Context(), operator, user,
 		desk.NewAppPassword{Name: "home", Services: []account.Service{account.DAV}, Networks: prefixes("203.0.113.0/28")})
 	must(t, err)
 	password := string(made.Password.Reveal())

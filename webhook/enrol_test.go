@@ -94,7 +94,7 @@ func TestEnrolmentLater(t *testing.T) {
 func TestAttack37_EnrolmentAfterAResetNeedsTheToken(t *testing.T) {
 	w := shared(t)
 	user, _ := w.twoFactor()
-	reset, err := w.desk.Reset(t.Context(), admin, user)
+	reset, err := w.desk.Reset(t.Context(), operator, user)
 	must(t, err)
 	token := string(reset.Token.Token.Reveal())
 	begun := w.call("login", "enroll", w.start(user))

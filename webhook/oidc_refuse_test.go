@@ -271,7 +271,7 @@ func TestAttack25_OIDCOtherBrowser(t *testing.T) {
 func TestOIDCWrongPasswords(t *testing.T) {
 	a := openApp(t, "app")
 	with, _ := a.twoFactor()
-	app, err := a.desk.CreateAppPassword(t.Context(), admin, with, newApp)
+	app, err := a.desk.CreateAppPassword(t.Context(), operator, with, newApp)
 	must(t, err)
 	b := a.browser()
 	form := a.form(b)

@@ -25,7 +25,7 @@ type world struct {
 	desk *desk.Desk
 }
 
-var admin = desk.Actor{Name: "test root@host"}
+var operator = desk.Root("test root@host")
 
 // shared is a site that tests share. Together they guess more than limits on guessing
 // let pass.
@@ -71,7 +71,7 @@ func (w *world) user() string {
 func (w *world) twoFactor() (string, *factor.TOTP) {
 	w.t.Helper()
 	user := w.user()
-	added, err := w.desk.AddTOTP(w.t.Context(), admin, user, desk.NewTOTP{})
+	added, err := w.desk.AddTOTP(w.t.Context(), operator, user, desk.NewTOTP{})
 	must(w.t, err)
 	return user, &added.TOTP
 }

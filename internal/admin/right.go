@@ -10,7 +10,8 @@ const (
 	SeePolicy                          // what levels set
 	Reset                              // all methods off; the account must enrol anew
 	EnrolToken                         // a new one-time token to enrol with
-	Revoke                             // a credential, or all app passwords, sessions and devices
+	Revoke                             // app passwords, sessions and devices, one or all
+	RemoveFactor                       // a second factor
 	EndSessions                        // sessions and trusted devices
 	Provision                          // an authenticator or backup codes that the administrator has seen
 	ShowCode                           // the current code of an authenticator
@@ -21,6 +22,7 @@ const (
 	Bypass                             // let an account in without its second factor, for a while
 	Bulk                               // the same for many accounts at once
 	Explain                            // why a login was refused
+	Erase                              // and export all that is kept about somebody
 )
 
 // rule is what a right needs. The zero value is a right that nobody has.
@@ -42,6 +44,7 @@ var rules = map[Right]rule{
 	Reset:             {text: "reset an account", least: HelpDesk, notSelf: true},
 	EnrolToken:        {text: "make an enrolment token", least: HelpDesk, notSelf: true},
 	Revoke:            {text: "revoke credentials", least: Domain},
+	RemoveFactor:      {text: "remove a second factor", least: Domain, notSelf: true},
 	EndSessions:       {text: "end sessions", least: Domain},
 	Provision:         {text: "provision an authenticator", least: Domain, notSelf: true},
 	ShowCode:          {text: "see a code", least: Domain, notSelf: true},
@@ -52,6 +55,7 @@ var rules = map[Right]rule{
 	Bypass:            {text: "grant a bypass", least: Domain, notSelf: true},
 	Bulk:              {text: "change many accounts at once", least: Domain},
 	Explain:           {text: "see why a login was refused", least: Domain, looks: true},
+	Erase:             {text: "export or erase what is kept", least: Site, notSelf: true, noPanel: true},
 }
 
 // String is the right in a sentence: "see addresses".

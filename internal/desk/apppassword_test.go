@@ -29,7 +29,7 @@ func TestP1_CreateListRevoke(t *testing.T) {
 	if err != nil || !body.Matches(factor.Classify(phone.Password).Verifier) {
 		t.Errorf("the password shown is not the one stored: %v", err)
 	}
-	revoked, err := h.RevokeAppPassword(ctx, admin, h.user, phone.ID)
+	revoked, err := h.RevokeAppPassword(ctx, operator, h.user, phone.ID)
 	if err != nil || revoked.Name != "phone" {
 		t.Fatalf("%+v, %v", revoked, err)
 	}
@@ -37,10 +37,10 @@ func TestP1_CreateListRevoke(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].State(h.now) != "revoked" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, phone.ID); !errors.Is(err, ErrNothing) {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, phone.ID); !errors.Is(err, ErrNothing) {
 		t.Errorf("revoked again: %v", err)
 	}
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, "none"); !errors.Is(err, account.ErrNoRecord) {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, "none"); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("unknown: %v", err)
 	}
 	h.wantEvents("app_password_created done", "app_password_revoked done",
@@ -49,7 +49,7 @@ func TestP1_CreateListRevoke(t *testing.T) {
 
 func TestP2_Scope(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
-	created, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{
+	created, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{
 		Name: " Scanner \u00df", Services: []account.Service{account.SMTP, account.DAV, account.SMTP},
 		Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.77/24"), netip.MustParsePrefix("::ffff:198.51.100.0/120"), netip.MustParsePrefix("2001:db8::1/48")},
 		Expires:  h.now.Add(time.Hour),
@@ -71,7 +71,7 @@ func TestP2_Scope(t *testing.T) {
 		"4in6":         {Name: "x", Networks: []netip.Prefix{netip.MustParsePrefix("::ffff:0.0.0.0/90")}},
 		"past":         {Name: "x", Expires: h.now},
 	} {
-		if _, err := h.CreateAppPassword(ctx, admin, h.user, n); !errors.Is(err, ErrInvalid) {
+		if _, err := h.CreateAppPassword(ctx, operator, h.user, n); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -85,13 +85,13 @@ func TestP1_MaximumCountsLiveOnes(t *testing.T) {
 	h := newHarness(t, policy.Settings{AppPasswordMax: &most})
 	h.app("one")
 	two := h.app("two")
-	if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "three"}); !errors.Is(err, ErrMaximum) {
+	if _, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "three"}); !errors.Is(err, ErrMaximum) {
 		t.Errorf("a third: %v", err)
 	}
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, two.ID); err != nil {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, two.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "three", Expires: h.now.Add(time.Hour)}); err != nil {
+	if _, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "three", Expires: h.now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	h.now = h.now.Add(2 * time.Hour)
@@ -101,10 +101,10 @@ func TestP1_MaximumCountsLiveOnes(t *testing.T) {
 func TestPruneWithTheNextChange(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	revoked := h.app("revoked")
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, revoked.ID); err != nil {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, revoked.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "expiring", Expires: h.now.Add(time.Hour)}); err != nil {
+	if _, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "expiring", Expires: h.now.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	h.now = h.now.Add(account.KeepEndedApp - time.Second)
@@ -132,7 +132,7 @@ func TestP1_ParallelCreations(t *testing.T) {
 	)
 	for range tries {
 		wg.Go(func() {
-			created, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "parallel"})
+			created, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "parallel"})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -167,13 +167,13 @@ func TestCreateAgainstRevokeAll(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "new"}); err != nil && !errors.Is(err, ErrBusy) {
+			if _, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "new"}); err != nil && !errors.Is(err, ErrBusy) {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Go(func() {
-		if _, err := h.RevokeAll(ctx, admin, h.user); err != nil {
+		if _, err := h.RevokeAll(ctx, operator, h.user); err != nil {
 			t.Error(err)
 		}
 	})
@@ -197,7 +197,7 @@ func TestAttack35_RevocationWinsOverLastUse(t *testing.T) {
 	}
 	first := h.app("revoked before the use is written")
 	stale := h.account()
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, first.ID); err != nil {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, first.ID); err != nil {
 		t.Fatal(err)
 	}
 	if err := touch(stale, first.ID); !errors.Is(err, account.ErrConflict) {
@@ -210,7 +210,7 @@ func TestAttack35_RevocationWinsOverLastUse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}}
-	if _, err := between.RevokeAppPassword(ctx, admin, h.user, second.ID); err != nil {
+	if _, err := between.RevokeAppPassword(ctx, operator, h.user, second.ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{first.ID, second.ID} {
@@ -223,7 +223,7 @@ func TestAttack35_RevocationWinsOverLastUse(t *testing.T) {
 func TestTombstoneKeepsTheVerifier(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	phone := h.app("phone")
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, phone.ID); err != nil {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, phone.ID); err != nil {
 		t.Fatal(err)
 	}
 	r, err := h.account().Record(account.KindApp, phone.ID)
@@ -243,7 +243,7 @@ func TestRetryDecidesAnew(t *testing.T) {
 	h := newHarness(t, policy.Settings{AppPasswordMax: &most})
 	slow := *h.Desk
 	slow.Store = &meddled{Store: h.store, before: func() { h.app("faster") }}
-	if _, err := slow.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "slow"}); !errors.Is(err, ErrMaximum) {
+	if _, err := slow.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "slow"}); !errors.Is(err, ErrMaximum) {
 		t.Errorf("the maximum was judged by an old state: %v", err)
 	}
 	h.wantEvents("app_password_created done", "app_password_created refused maximum")

@@ -112,32 +112,32 @@ func TestE7_WhatEachChangeEnds(t *testing.T) {
 			s.enrol(owner{}, Enrolment{Record: account.Record{Name: "watch"}, Backup: codes.Body})
 			return nil
 		}, "totp_added backup_codes_made", "app codes dphone dtablet phone sbackup sdevice sphone stablet tablet watch", false},
-		"RemoveFactor": {func(s *scene) error { _, err := s.RemoveFactor(ctx, admin, s.user, s.phone); return err },
+		"RemoveFactor": {func(s *scene) error { _, err := s.RemoveFactor(ctx, operator, s.user, s.phone); return err },
 			"totp_removed device_removed web_session_ended web_session_ended", "app codes dtablet sbackup stablet tablet", false},
 		"RemoveFactor, by an owner who acts in a session that it vouched for": {func(s *scene) error {
 			_, err := s.RemoveFactor(ctx, s.owner("sphone"), "", s.phone)
 			return err
 		}, "totp_removed device_removed web_session_ended", "app codes dtablet sbackup sphone stablet tablet", false},
-		"Rename": {func(s *scene) error { return s.Rename(ctx, admin, s.user, NewName{s.phone, "a phone"}) },
+		"Rename": {func(s *scene) error { return s.Rename(ctx, operator, s.user, NewName{s.phone, "a phone"}) },
 			"renamed", "a phone app codes dphone dtablet sbackup sdevice sphone stablet tablet", false},
-		"NewBackupCodes": {func(s *scene) error { _, err := s.NewBackupCodes(ctx, admin, s.user, codes.Body); return err },
+		"NewBackupCodes": {func(s *scene) error { _, err := s.NewBackupCodes(ctx, operator, s.user, codes.Body); return err },
 			"backup_codes_made", all, false},
-		"RemoveDevice": {func(s *scene) error { _, err := s.RemoveDevice(ctx, admin, s.user, "dphone"); return err },
+		"RemoveDevice": {func(s *scene) error { _, err := s.RemoveDevice(ctx, operator, s.user, "dphone"); return err },
 			"device_removed web_session_ended", "app codes dtablet phone sbackup sphone stablet tablet", false},
-		"RemoveAllDevices": {func(s *scene) error { _, err := s.RemoveAllDevices(ctx, admin, s.user); return err },
+		"RemoveAllDevices": {func(s *scene) error { _, err := s.RemoveAllDevices(ctx, operator, s.user); return err },
 			"device_removed device_removed web_session_ended", "app codes phone sbackup sphone stablet tablet", false},
-		"EndSession": {func(s *scene) error { _, err := s.EndSession(ctx, admin, s.user, "sphone"); return err },
+		"EndSession": {func(s *scene) error { _, err := s.EndSession(ctx, operator, s.user, "sphone"); return err },
 			"web_session_ended", "app codes dphone dtablet phone sbackup sdevice stablet tablet", false},
 		"LogOut": {func(s *scene) error { return s.LogOut(ctx, s.owner("sphone"), "", "sphone") },
 			"logged_out", "app codes dphone dtablet phone sbackup sdevice stablet tablet", false},
 		"EndAllSessions": {func(s *scene) error { _, err := s.EndAllSessions(ctx, s.owner("sphone"), ""); return err },
 			"logged_out_everywhere", "app codes phone tablet", true},
-		"DisableTwoFactor": {func(s *scene) error { _, err := s.DisableTwoFactor(ctx, admin, s.user); return err },
+		"DisableTwoFactor": {func(s *scene) error { _, err := s.DisableTwoFactor(ctx, operator, s.user); return err },
 			"two_factor_off", "app", true},
 		"DisableTwoFactor, by the owner": {func(s *scene) error { _, err := s.DisableTwoFactor(ctx, s.owner("sphone"), ""); return err },
 			"two_factor_off", "app sphone", true},
-		"Reset": {func(s *scene) error { _, err := s.Reset(ctx, admin, s.user); return err }, "reset", "", true},
-		"RevokeAll": {func(s *scene) error { _, err := s.RevokeAll(ctx, admin, s.user); return err },
+		"Reset": {func(s *scene) error { _, err := s.Reset(ctx, operator, s.user); return err }, "reset", "", true},
+		"RevokeAll": {func(s *scene) error { _, err := s.RevokeAll(ctx, operator, s.user); return err },
 			"revoked_all", "codes phone tablet", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +219,7 @@ func TestE7_OwnSessionOfAnOlderEpochEnds(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	h.session("old", "main")
 	h.session("ended", "main")
-	if _, err := h.EndSession(ctx, admin, h.user, "ended"); err != nil {
+	if _, err := h.EndSession(ctx, operator, h.user, "ended"); err != nil {
 		t.Fatal(err)
 	}
 	h.now = h.now.Add(time.Minute)
@@ -238,7 +238,7 @@ func TestE7_OwnSessionOfAnOlderEpochEnds(t *testing.T) {
 		if got, _ := h.Overview(ctx, h.user); len(got.Sessions) != 0 {
 			t.Errorf("%s goes on: %+v", id, got.Sessions)
 		}
-		if _, err := h.DisableTwoFactor(ctx, admin, h.user); err != nil {
+		if _, err := h.DisableTwoFactor(ctx, operator, h.user); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -247,7 +247,7 @@ func TestE7_OwnSessionOfAnOlderEpochEnds(t *testing.T) {
 // An administrator's name for a session is no session of theirs.
 func TestSessionIsKeptForOwnersOnly(t *testing.T) {
 	s := newScene(t, policy.Settings{})
-	who := admin
+	who := operator
 	who.Session = "sphone"
 	if _, err := s.RemoveFactor(ctx, who, s.user, s.phone); err != nil {
 		t.Fatal(err)
@@ -268,12 +268,12 @@ func TestSessionIsKeptForOwnersOnly(t *testing.T) {
 // codes left, by one of those.
 func TestA3_LastFactorGone(t *testing.T) {
 	s := newScene(t, policy.Settings{})
-	if _, err := s.RemoveFactor(ctx, admin, s.user, s.tablet); err != nil {
+	if _, err := s.RemoveFactor(ctx, operator, s.user, s.tablet); err != nil {
 		t.Fatal(err)
 	}
 	s.events.lines()
 	s.now = s.now.Add(time.Minute)
-	gone, err := s.RemoveFactor(ctx, admin, s.user, s.phone)
+	gone, err := s.RemoveFactor(ctx, operator, s.user, s.phone)
 	if err != nil || gone.Factors != 0 || gone.BackupCodes != 10 || !gone.MustEnrol || !gone.Token.Token.Empty() {
 		t.Fatalf("%+v, %v", gone, err)
 	}
@@ -314,7 +314,7 @@ func TestA3_LastFactorGoneWithoutCodes(t *testing.T) {
 				if _, err := h.RemoveFactor(ctx, who, "", phone.Ref); !errors.Is(err, ErrLast) || !errors.Is(err, ErrForbidden) {
 					t.Fatalf("%v", err)
 				}
-				who, left = admin, ""
+				who, left = operator, ""
 			}
 			gone, err := h.RemoveFactor(ctx, who, h.user, phone.Ref)
 			if err != nil || gone.Token.Token.Empty() == c.needs || !gone.MustEnrol {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"postern/internal/admin"
 	"postern/internal/effect"
 	"postern/internal/policy"
 )
@@ -26,6 +27,9 @@ func (p Policies) SetClass(ctx context.Context, who Actor, user, class string) (
 	)
 	err := p.retry(ctx, func() (err error) {
 		if t, err = p.target(ctx, l); err != nil {
+			return err
+		}
+		if err = t.may(ctx, &who, admin.SetClass); err != nil {
 			return err
 		}
 		changed, err = p.setClass(ctx, t, class)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/admin"
 	"postern/internal/effect"
 	"postern/internal/factor"
 )
@@ -97,6 +98,9 @@ func (d *Desk) draft(ctx context.Context, o order, plan func(*draft) error) (*dr
 		return nil, err
 	}
 	dr := &draft{account: a, who: o.who, now: d.Now(), state: a.State.Clone()}
+	if err := o.who.may(ctx, rights[o.action], a); err != nil {
+		return dr, err
+	}
 	if err := plan(dr); err != nil {
 		return dr, err
 	}
@@ -243,6 +247,7 @@ var reasons = []struct {
 	{account.ErrDamaged, "damaged"},
 	{factor.ErrEnrolToken, "enrolment_token"},
 	{ErrChanged, "account_changed"},
+	{admin.ErrForbidden, "forbidden"},
 	{ErrForbidden, "forbidden_by_policy"},
 	{ErrMaximum, "maximum"},
 	{ErrInvalid, "invalid"},

@@ -60,9 +60,9 @@ func TestAttack22_DamageIsOnlyMendedByReset(t *testing.T) {
 			damage(h)
 			refused := map[string]error{}
 			if name != "app password edited" { // its id is there: nothing but using it notices
-				_, refused["add"] = h.AddTOTP(ctx, admin, h.user, NewTOTP{})
-				_, refused["create"] = h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "x"})
-				_, refused["disable"] = h.DisableTwoFactor(ctx, admin, h.user)
+				_, refused["add"] = h.AddTOTP(ctx, operator, h.user, NewTOTP{})
+				_, refused["create"] = h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "x"})
+				_, refused["disable"] = h.DisableTwoFactor(ctx, operator, h.user)
 			}
 			for what, err := range refused {
 				if !errors.Is(err, account.ErrDamaged) {
@@ -70,7 +70,7 @@ func TestAttack22_DamageIsOnlyMendedByReset(t *testing.T) {
 				}
 			}
 			before := h.stored("posternAppPassword")
-			if _, err := h.RevokeAll(ctx, admin, h.user); err == nil {
+			if _, err := h.RevokeAll(ctx, operator, h.user); err == nil {
 				for _, v := range h.stored("posternAppPassword") {
 					if slices.Contains(before, v) {
 						t.Errorf("left by revoke-all: %x", v)
@@ -79,7 +79,7 @@ func TestAttack22_DamageIsOnlyMendedByReset(t *testing.T) {
 			} else if !errors.Is(err, account.ErrDamaged) {
 				t.Errorf("revoke all: %v", err)
 			}
-			if _, err := h.Reset(ctx, admin, h.user); err != nil {
+			if _, err := h.Reset(ctx, operator, h.user); err != nil {
 				t.Fatalf("reset: %v", err)
 			}
 			a := h.account() // fails on damage
@@ -100,7 +100,7 @@ func TestRevokeUnreadableAppPassword(t *testing.T) {
 	if n := liveApps(h.account(), h.now); n != 1 {
 		t.Errorf("an unreadable app password counts %d against the maximum", n)
 	}
-	if _, err := h.RevokeAppPassword(ctx, admin, h.user, phone.ID); err != nil {
+	if _, err := h.RevokeAppPassword(ctx, operator, h.user, phone.ID); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(h.account().Values(account.KindApp)); n != 0 {

@@ -96,9 +96,10 @@ type Actor struct {
 	// their session knows it. It is the one that is changed, whatever name the change
 	// was asked for by; and policy says what they may. Nil: an administrator.
 	Owner *account.Account
-	// Authority is what an administrator may do; nil for owners, and for the command line,
-	// whose user is root of the mail system. It is asked about the account as just read.
+	// Authority is what an administrator may do; it is asked about the account as just
+	// read. Who is neither an owner nor an administrator nor Root may nothing.
 	Authority *admin.Authority
+	root      bool // see Root
 	// Session is the id of the webmail session that an owner acts in.
 	Session string
 	// Addr and Agent are the address and the browser that the change comes from, where
@@ -106,6 +107,13 @@ type Actor struct {
 	Addr  netip.Addr
 	Agent string
 }
+
+// Root is who runs the administrator's command on a host that has the keys: there is
+// nothing that could be kept from them.
+func Root(name string) Actor { return Actor{Name: name, root: true} }
+
+// Administrator is an administrator at the pages, or a hosting panel.
+func Administrator(a *admin.Authority) Actor { return Actor{Name: a.Name, Authority: a} }
 
 // Desk makes changes. All fields but TokenLife must be set; it is safe for concurrent use if
 // they are.

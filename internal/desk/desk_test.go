@@ -37,8 +37,8 @@ func runTests(m *testing.M) int {
 }
 
 var (
-	admin = Actor{Name: "test root@host"}
-	ctx   = context.Background()
+	operator = Root("test root@host")
+	ctx      = context.Background()
 )
 
 // harness is a desk on the real directory, with a clock that stands still.
@@ -120,7 +120,7 @@ func (h *harness) account() *account.Account {
 
 func (h *harness) totp() AddedTOTP {
 	h.t.Helper()
-	added, err := h.AddTOTP(ctx, admin, h.user, NewTOTP{})
+	added, err := h.AddTOTP(ctx, operator, h.user, NewTOTP{})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func totpRef(id string) Ref { return Ref{account.KindTOTP, id} }
 
 func (h *harness) app(name string) CreatedAppPassword {
 	h.t.Helper()
-	created, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: name})
+	created, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: name})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -209,17 +209,17 @@ func TestRemovingTheLastAuthenticatorKeepsTwoFactorOn(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	one, two := h.totp(), h.totp()
 	h.events.lines()
-	removed, err := h.RemoveFactor(ctx, admin, h.user, totpRef(one.ID))
+	removed, err := h.RemoveFactor(ctx, operator, h.user, totpRef(one.ID))
 	if err != nil || removed.Factors != 1 || removed.MustEnrol {
 		t.Fatalf("%+v, %v", removed, err)
 	}
-	if removed, err = h.RemoveFactor(ctx, admin, h.user, totpRef(two.ID)); err != nil || removed.Factors != 0 || !removed.MustEnrol {
+	if removed, err = h.RemoveFactor(ctx, operator, h.user, totpRef(two.ID)); err != nil || removed.Factors != 0 || !removed.MustEnrol {
 		t.Fatalf("%+v, %v", removed, err)
 	}
 	if !h.account().TwoFactor() {
 		t.Error("removing the last authenticator switched 2FA off")
 	}
-	if _, err = h.RemoveFactor(ctx, admin, h.user, totpRef(two.ID)); !errors.Is(err, account.ErrNoRecord) {
+	if _, err = h.RemoveFactor(ctx, operator, h.user, totpRef(two.ID)); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("removing it again: %v", err)
 	}
 	h.wantEvents("totp_removed done", "totp_removed done", "totp_removed refused no_such_record")
@@ -227,12 +227,12 @@ func TestRemovingTheLastAuthenticatorKeepsTwoFactorOn(t *testing.T) {
 
 func TestT5_CodeIsAudited(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
-	if _, err := h.Code(ctx, admin, h.user, ""); !errors.Is(err, account.ErrNoRecord) {
+	if _, err := h.Code(ctx, operator, h.user, WantedCode{}); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("a code without authenticator: %v", err)
 	}
 	added := h.totp()
 	h.events.lines()
-	shown, err := h.Code(ctx, admin, h.user, "")
+	shown, err := h.Code(ctx, operator, h.user, WantedCode{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestT5_CodeIsAudited(t *testing.T) {
 	}
 	h.wantEvents("totp_code_shown done")
 	h.totp()
-	if _, err := h.Code(ctx, admin, h.user, ""); !errors.Is(err, ErrInvalid) {
+	if _, err := h.Code(ctx, operator, h.user, WantedCode{}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("of two authenticators one was chosen: %v", err)
 	}
 }
@@ -252,22 +252,22 @@ func TestT5_CodeIsAudited(t *testing.T) {
 func TestPolicyForbids(t *testing.T) {
 	off, no, zero := policy.Off, false, 0
 	h := newHarness(t, policy.Settings{TwoFactor: &off, AppPasswords: &no})
-	if _, err := h.AddTOTP(ctx, admin, h.user, NewTOTP{}); !errors.Is(err, ErrForbidden) {
+	if _, err := h.AddTOTP(ctx, operator, h.user, NewTOTP{}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("authenticator: %v", err)
 	}
-	if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "x"}); !errors.Is(err, ErrForbidden) {
+	if _, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "x"}); !errors.Is(err, ErrForbidden) {
 		t.Errorf("app password: %v", err)
 	}
 	h.wantEvents("totp_added refused forbidden_by_policy", "app_password_created refused forbidden_by_policy")
 	h = newHarness(t, policy.Settings{AppPasswordMax: &zero})
-	if _, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: "x"}); !errors.Is(err, ErrMaximum) {
+	if _, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: "x"}); !errors.Is(err, ErrMaximum) {
 		t.Errorf("maximum of 0: %v", err)
 	}
 }
 
 func TestDisableTwoFactor(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
-	if _, err := h.DisableTwoFactor(ctx, admin, h.user); !errors.Is(err, ErrNothing) {
+	if _, err := h.DisableTwoFactor(ctx, operator, h.user); !errors.Is(err, ErrNothing) {
 		t.Errorf("without 2FA: %v", err)
 	}
 	h.totp()
@@ -277,7 +277,7 @@ func TestDisableTwoFactor(t *testing.T) {
 	}
 	h.events.lines()
 	before := h.account().State
-	changed, err := h.DisableTwoFactor(ctx, admin, h.user)
+	changed, err := h.DisableTwoFactor(ctx, operator, h.user)
 	if err != nil || changed.AppPasswords != 1 {
 		t.Fatalf("%+v, %v", changed, err)
 	}
@@ -291,7 +291,7 @@ func TestDisableTwoFactor(t *testing.T) {
 
 func TestA5_Reset(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
-	if _, err := h.Reset(ctx, admin, h.user); !errors.Is(err, ErrNothing) {
+	if _, err := h.Reset(ctx, operator, h.user); !errors.Is(err, ErrNothing) {
 		t.Errorf("without 2FA: %v", err)
 	}
 	h.totp()
@@ -299,7 +299,7 @@ func TestA5_Reset(t *testing.T) {
 	h.put(account.KindSession, h.now)
 	before := h.account().State
 	h.events.lines()
-	changed, err := h.Reset(ctx, admin, h.user)
+	changed, err := h.Reset(ctx, operator, h.user)
 	if err != nil || changed.AppPasswords != 0 || changed.Ended[account.KindSession] != 1 {
 		t.Fatalf("%+v, %v", changed, err)
 	}
@@ -325,7 +325,7 @@ func TestA14_RevokeAllKeepsFactors(t *testing.T) {
 	h.put(account.KindSession, h.now)
 	h.put(account.KindDevice, h.now)
 	before := h.account().State
-	changed, err := h.RevokeAll(ctx, admin, h.user)
+	changed, err := h.RevokeAll(ctx, operator, h.user)
 	if err != nil || changed.Ended[account.KindApp] != 2 || changed.Ended.String() != "app password: 2, trusted device: 1, session: 1" {
 		t.Fatalf("%+v, %v", changed, err)
 	}
@@ -343,7 +343,7 @@ func TestEpochRisesWithinOneSecond(t *testing.T) {
 	h.totp()
 	for range 3 {
 		before := h.account().State.Epoch
-		if _, err := h.RevokeAll(ctx, admin, h.user); err != nil {
+		if _, err := h.RevokeAll(ctx, operator, h.user); err != nil {
 			t.Fatal(err)
 		}
 		if now := h.account().State.Epoch; now <= before {
@@ -364,11 +364,11 @@ func TestEventFollowsCommit(t *testing.T) {
 	h.events.lines()
 	down := *h.Desk
 	down.Store = failing{h.store, fmt.Errorf("no route: %w", account.ErrUnavailable)}
-	if _, err := down.AddTOTP(ctx, admin, h.user, NewTOTP{}); !errors.Is(err, account.ErrUnavailable) {
+	if _, err := down.AddTOTP(ctx, operator, h.user, NewTOTP{}); !errors.Is(err, account.ErrUnavailable) {
 		t.Errorf("write server away: %v", err)
 	}
 	h.wantEvents("totp_added unavailable directory_unavailable")
-	if _, err := down.AddTOTP(ctx, admin, "nobody@example.test", NewTOTP{}); !errors.Is(err, account.ErrUnknown) {
+	if _, err := down.AddTOTP(ctx, operator, "nobody@example.test", NewTOTP{}); !errors.Is(err, account.ErrUnknown) {
 		t.Errorf("unknown user: %v", err)
 	}
 	h.wantEvents("totp_added refused unknown_user")
@@ -386,16 +386,16 @@ func TestAttack31_NoSecretInEvents(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	added := h.totp()
 	phone := h.app("phone")
-	shown, err := h.Code(ctx, admin, h.user, "")
+	shown, err := h.Code(ctx, operator, h.user, WantedCode{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	password := string(phone.Password.Reveal())
 	for name, call := range map[string]func() error{
-		"as user": func() error { _, err := h.RevokeAll(ctx, admin, password); return err },
-		"as id":   func() error { _, err := h.RevokeAppPassword(ctx, admin, h.user, password); return err },
+		"as user": func() error { _, err := h.RevokeAll(ctx, operator, password); return err },
+		"as id":   func() error { _, err := h.RevokeAppPassword(ctx, operator, h.user, password); return err },
 		"as name": func() error {
-			_, err := h.CreateAppPassword(ctx, admin, h.user, NewAppPassword{Name: password})
+			_, err := h.CreateAppPassword(ctx, operator, h.user, NewAppPassword{Name: password})
 			return err
 		},
 	} {
@@ -426,10 +426,10 @@ func TestDecisionsAreMadeOnTheWriteServersState(t *testing.T) {
 	added := h.totp()
 	behind := *h.Desk
 	behind.Store = lagging{h.store, h.account()}
-	if _, err := h.RemoveFactor(ctx, admin, h.user, totpRef(added.ID)); err != nil {
+	if _, err := h.RemoveFactor(ctx, operator, h.user, totpRef(added.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := behind.Code(ctx, admin, h.user, added.ID); !errors.Is(err, account.ErrNoRecord) {
+	if _, err := behind.Code(ctx, operator, h.user, WantedCode{ID: added.ID}); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("the code of a removed authenticator: %v", err)
 	}
 	if list, err := behind.ListTOTP(ctx, h.user); err != nil || len(list) != 0 {

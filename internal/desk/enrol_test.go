@@ -173,7 +173,7 @@ func TestEnrolIsBounded(t *testing.T) {
 	if _, err := h.Enrol(ctx, h.owner(""), "", h.enrolment(phoneNamed("phone"))); !errors.Is(err, ErrMaximum) {
 		t.Errorf("one more: %v", err)
 	}
-	if _, err := h.AddTOTP(ctx, admin, h.user, NewTOTP{}); !errors.Is(err, ErrMaximum) {
+	if _, err := h.AddTOTP(ctx, operator, h.user, NewTOTP{}); !errors.Is(err, ErrMaximum) {
 		t.Errorf("one more by an administrator: %v", err)
 	}
 	o, err := h.Overview(ctx, h.user)
@@ -208,7 +208,7 @@ func TestW2_Rename(t *testing.T) {
 		{"a device", NewName{Ref{account.KindDevice, "dphone"}, "living room"}, nil},
 		{"app password", NewName{Ref{account.KindApp, app.ID}, "phone"}, nil},
 	} {
-		if err := s.Rename(ctx, admin, s.user, c.new); !errors.Is(err, c.want) || c.want == nil && err != nil {
+		if err := s.Rename(ctx, operator, s.user, c.new); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -231,17 +231,17 @@ func TestW2_Rename(t *testing.T) {
 			t.Fatal(err)
 		}
 	}}
-	if err := slow.Rename(ctx, admin, s.user, NewName{s.phone, "telephone"}); err != nil {
+	if err := slow.Rename(ctx, operator, s.user, NewName{s.phone, "telephone"}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := s.account().Record(account.KindTOTP, s.phone.ID)
 	if body, decodeErr := factor.DecodeTOTP(r.Body); err != nil || decodeErr != nil || body.Last != 1<<40 || r.Name != "telephone" {
 		t.Errorf("%s, last step %d, %v, %v", r.Name, body.Last, err, decodeErr)
 	}
-	if _, err := s.RevokeAppPassword(ctx, admin, s.user, app.ID); err != nil {
+	if _, err := s.RevokeAppPassword(ctx, operator, s.user, app.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Rename(ctx, admin, s.user, NewName{Ref{account.KindApp, app.ID}, "y"}); !errors.Is(err, account.ErrNoRecord) {
+	if err := s.Rename(ctx, operator, s.user, NewName{Ref{account.KindApp, app.ID}, "y"}); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("a revoked one: %v", err)
 	}
 }
@@ -252,13 +252,16 @@ func TestAttack07_FailuresAreForgottenByKind(t *testing.T) {
 		change func(*scene) error
 		left   []account.Kind
 	}{
-		"enrol":        {func(s *scene) error { s.enrol(owner{}, phoneNamed("new")); return nil }, []account.Kind{account.KindPasskey, account.KindBackup}},
-		"remove":       {func(s *scene) error { _, err := s.RemoveFactor(ctx, admin, s.user, s.phone); return err }, []account.Kind{account.KindPasskey, account.KindBackup}},
-		"backup codes": {func(s *scene) error { _, err := s.NewBackupCodes(ctx, admin, s.user, backupCodes(t).Body); return err }, []account.Kind{account.KindTOTP, account.KindPasskey}},
-		"disable":      {func(s *scene) error { _, err := s.DisableTwoFactor(ctx, admin, s.user); return err }, nil},
-		"reset":        {func(s *scene) error { _, err := s.Reset(ctx, admin, s.user); return err }, nil},
-		"revoke all":   {func(s *scene) error { _, err := s.RevokeAll(ctx, admin, s.user); return err }, []account.Kind{account.KindTOTP, account.KindPasskey, account.KindBackup}},
-		"rename":       {func(s *scene) error { return s.Rename(ctx, admin, s.user, NewName{s.phone, "x"}) }, []account.Kind{account.KindTOTP, account.KindPasskey, account.KindBackup}},
+		"enrol":  {func(s *scene) error { s.enrol(owner{}, phoneNamed("new")); return nil }, []account.Kind{account.KindPasskey, account.KindBackup}},
+		"remove": {func(s *scene) error { _, err := s.RemoveFactor(ctx, operator, s.user, s.phone); return err }, []account.Kind{account.KindPasskey, account.KindBackup}},
+		"backup codes": {func(s *scene) error {
+			_, err := s.NewBackupCodes(ctx, operator, s.user, backupCodes(t).Body)
+			return err
+		}, []account.Kind{account.KindTOTP, account.KindPasskey}},
+		"disable":    {func(s *scene) error { _, err := s.DisableTwoFactor(ctx, operator, s.user); return err }, nil},
+		"reset":      {func(s *scene) error { _, err := s.Reset(ctx, operator, s.user); return err }, nil},
+		"revoke all": {func(s *scene) error { _, err := s.RevokeAll(ctx, operator, s.user); return err }, []account.Kind{account.KindTOTP, account.KindPasskey, account.KindBackup}},
+		"rename":     {func(s *scene) error { return s.Rename(ctx, operator, s.user, NewName{s.phone, "x"}) }, []account.Kind{account.KindTOTP, account.KindPasskey, account.KindBackup}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, policy.Settings{})
@@ -294,7 +297,7 @@ func TestAttack07_FailuresAreForgottenByKind(t *testing.T) {
 func TestB1_NewBackupCodes(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	codes := backupCodes(t)
-	if _, err := h.NewBackupCodes(ctx, admin, h.user, codes.Body); !errors.Is(err, ErrInvalid) {
+	if _, err := h.NewBackupCodes(ctx, operator, h.user, codes.Body); !errors.Is(err, ErrInvalid) {
 		t.Errorf("without 2FA: %v", err)
 	}
 	h.enrol(owner{}, phoneNamed("phone"))
@@ -327,7 +330,7 @@ func TestB1_NewBackupCodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.NewBackupCodes(ctx, admin, h.user, again.Body); err != nil {
+	if _, err := h.NewBackupCodes(ctx, operator, h.user, again.Body); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := h.Overview(ctx, h.user); err != nil || o.Backup.Left != 10 || o.Backup.Used != 0 {
@@ -343,14 +346,14 @@ func TestB1_NewBackupCodes(t *testing.T) {
 	if o, err := h.Overview(ctx, h.user); err != nil || !errors.Is(o.Unreadable, account.ErrDamaged) {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if _, err := h.NewBackupCodes(ctx, admin, h.user, codes.Body); err != nil {
+	if _, err := h.NewBackupCodes(ctx, operator, h.user, codes.Body); err != nil {
 		t.Fatal(err)
 	}
 	h.wantEvents("backup_codes_made done", "backup_codes_made done", "backup_codes_made done")
 	no := false
 	h = newHarness(t, policy.Settings{BackupCodes: &no})
 	h.enrol(owner{}, phoneNamed("phone"))
-	if _, err := h.NewBackupCodes(ctx, admin, h.user, codes.Body); !errors.Is(err, ErrForbidden) {
+	if _, err := h.NewBackupCodes(ctx, operator, h.user, codes.Body); !errors.Is(err, ErrForbidden) {
 		t.Errorf("policy: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ func resetWithToken(t *testing.T) (*harness, EnrolToken) {
 	t.Helper()
 	h := newHarness(t, policy.Settings{})
 	h.enrol(owner{}, phoneNamed("phone"))
-	changed, err := h.Reset(ctx, admin, h.user)
+	changed, err := h.Reset(ctx, operator, h.user)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestAttack37_EnrolmentNeedsTheToken(t *testing.T) {
 		t.Errorf("%+v, %+v", got, st)
 	}
 	// Used once, it is worth nothing after the next reset.
-	if _, err := h.Reset(ctx, admin, h.user); err != nil {
+	if _, err := h.Reset(ctx, operator, h.user); err != nil {
 		t.Fatal(err)
 	}
 	e = h.enrolment(phoneNamed("again"))
@@ -94,7 +94,7 @@ func TestEnrolTokenIsRenewed(t *testing.T) {
 	h, old := resetWithToken(t)
 	h.TokenLife = time.Hour
 	h.now = h.now.Add(80 * time.Hour)
-	token, err := h.NewEnrolToken(ctx, admin, h.user)
+	token, err := h.NewEnrolToken(ctx, operator, h.user)
 	if err != nil || token.Until.Sub(h.now) != time.Hour {
 		t.Fatalf("%+v, %v", token, err)
 	}
@@ -111,7 +111,7 @@ func TestEnrolTokenIsRenewed(t *testing.T) {
 	if _, err := h.Enrol(ctx, h.owner(""), "", e); err != nil {
 		t.Errorf("the new one: %v", err)
 	}
-	if _, err := h.NewEnrolToken(ctx, admin, h.user); !errors.Is(err, ErrNothing) {
+	if _, err := h.NewEnrolToken(ctx, operator, h.user); !errors.Is(err, ErrNothing) {
 		t.Errorf("a token for who has a factor: %v", err)
 	}
 	for _, ev := range h.events.list {
@@ -131,11 +131,11 @@ func TestEnrolTokenWherePolicyAsksForNone(t *testing.T) {
 	no := false
 	h := newHarness(t, policy.Settings{ResetNeedsToken: &no})
 	h.enrol(owner{}, phoneNamed("phone"))
-	changed, err := h.Reset(ctx, admin, h.user)
+	changed, err := h.Reset(ctx, operator, h.user)
 	if err != nil || !changed.Token.Token.Empty() || h.account().State.EnrolHash != nil {
 		t.Fatalf("%+v, %v", changed.Token, err)
 	}
-	if _, err := h.NewEnrolToken(ctx, admin, h.user); !errors.Is(err, ErrNothing) {
+	if _, err := h.NewEnrolToken(ctx, operator, h.user); !errors.Is(err, ErrNothing) {
 		t.Errorf("a token: %v", err)
 	}
 	stale := h.enrolment(phoneNamed("phone"))
@@ -147,7 +147,7 @@ func TestEnrolTokenWherePolicyAsksForNone(t *testing.T) {
 	h = newHarness(t, policy.Settings{ResetNeedsToken: &no})
 	h.enrol(owner{}, phoneNamed("phone"))
 	h.raw("posternPolicy", "{")
-	if changed, err = h.Reset(ctx, admin, h.user); err != nil || changed.Token.Token.Empty() {
+	if changed, err = h.Reset(ctx, operator, h.user); err != nil || changed.Token.Token.Empty() {
 		t.Errorf("%+v, %v", changed.Token, err)
 	}
 }
@@ -156,10 +156,10 @@ func TestEnrolTokenWherePolicyAsksForNone(t *testing.T) {
 func TestEnrolTokenForTheStranded(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	phone := h.enrol(owner{}, Enrolment{Record: account.Record{Name: "phone"}, Backup: backupCodes(t).Body})
-	if _, err := h.RemoveFactor(ctx, admin, h.user, phone.Ref); err != nil {
+	if _, err := h.RemoveFactor(ctx, operator, h.user, phone.Ref); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.NewEnrolToken(ctx, admin, h.user); !errors.Is(err, ErrNothing) {
+	if _, err := h.NewEnrolToken(ctx, operator, h.user); !errors.Is(err, ErrNothing) {
 		t.Errorf("with codes left: %v", err)
 	}
 	a := h.account()
@@ -180,7 +180,7 @@ func TestEnrolTokenForTheStranded(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := h.account().State.Epoch
-	token, err := h.NewEnrolToken(ctx, admin, h.user)
+	token, err := h.NewEnrolToken(ctx, operator, h.user)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestOwnersChangeTheirOwnAccount(t *testing.T) {
 	h := newHarness(t, policy.Settings{})
 	victim := newUser(t, nil)
 	h.enrol(owner{}, phoneNamed("phone"))
-	if _, err := h.AddTOTP(ctx, admin, victim, NewTOTP{}); err != nil {
+	if _, err := h.AddTOTP(ctx, operator, victim, NewTOTP{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.DisableTwoFactor(ctx, h.owner(""), victim); err != nil {
@@ -232,7 +232,7 @@ func TestA2_OwnersMayDisable(t *testing.T) {
 				return
 			}
 			h.wantEvents(string(effect.TwoFactorOff) + " refused forbidden_by_policy")
-			if _, err := h.DisableTwoFactor(ctx, admin, h.user); err != nil {
+			if _, err := h.DisableTwoFactor(ctx, operator, h.user); err != nil {
 				t.Errorf("an administrator: %v", err)
 			}
 		})

@@ -3,12 +3,14 @@ package desk
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"postern/internal/account"
 	"postern/internal/admin"
+	"postern/internal/effect"
 	"postern/internal/policy"
 )
 
@@ -53,16 +55,20 @@ type Counts struct {
 // reads the whole domain. Errors: admin.ErrForbidden, account.ErrUnavailable.
 func (d *Desk) List(ctx context.Context, who Actor, boxes Mailboxes, q Query) (Page, error) {
 	if err := who.mayList(q.Domain); err != nil {
+		d.recordFailure(order{who: who, action: effect.AccountViewed}, nil, err)
 		return Page{}, err
 	}
 	p := Page{Counts: Counts{TwoFactor: make(map[string]int)}}
 	now := d.Now()
 	want := policy.DomainName(q.Domain)
 	err := boxes.Mailboxes(ctx, want, func(a *account.Account) error {
-		if want != "" && policy.DomainName(a.Domain) != want || who.maySee(a) != nil {
+		if want != "" && policy.DomainName(a.Domain) != want || who.mayOf(admin.SeeStatus, a.Domain) != nil {
 			return nil
 		}
 		s := Summarize(a, now)
+		if who.mayOf(admin.SeeAddresses, a.Domain) != nil {
+			s.hideAddresses()
+		}
 		p.Counts.add(&s)
 		if q.matches(&s) {
 			p.Accounts = append(p.Accounts, s)
@@ -109,18 +115,19 @@ func (c *Counts) add(s *Summary) {
 // mayList: a list shows status only, so whoever sees that of a domain sees its list. An
 // administrator of some domains who names none sees these.
 func (a *Actor) mayList(domain string) error {
-	if a.Authority == nil {
+	if domain == "" && a.Authority != nil && a.Authority.Can(admin.SeeStatus) {
 		return nil
 	}
-	if domain == "" && a.Authority.Can(admin.SeeStatus) {
-		return nil
-	}
-	return a.Authority.MayDomain(admin.SeeStatus, domain)
+	return a.mayOf(admin.SeeStatus, domain)
 }
 
-func (a *Actor) maySee(of *account.Account) error {
-	if a.Authority == nil {
+// mayOf is may about the accounts of a domain in general.
+func (a *Actor) mayOf(right admin.Right, domain string) error {
+	switch {
+	case a.root:
 		return nil
+	case a.Authority == nil:
+		return fmt.Errorf("%w: nobody acts here", admin.ErrForbidden)
 	}
-	return a.Authority.MayDomain(admin.SeeStatus, of.Domain)
+	return a.Authority.MayDomain(right, domain)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"postern/internal/account"
+	"postern/internal/admin"
 	"postern/internal/effect"
 	"postern/internal/policy"
 )
@@ -51,6 +52,28 @@ func (p Policies) Show(ctx context.Context, l policy.Level) (ShownPolicy, error)
 		return ShownPolicy{}, err
 	}
 	return t.shown()
+}
+
+// Look is Show for an administrator. What is refused is audited, as a change would be.
+// Errors: admin.ErrForbidden, and those of Show.
+func (p Policies) Look(ctx context.Context, who Actor, l policy.Level) (ShownPolicy, error) {
+	t, err := p.target(ctx, l)
+	if err == nil {
+		err = t.may(ctx, &who, admin.SeePolicy)
+	}
+	if err != nil {
+		p.recordRefusal(who, l, t, effect.AccountViewed, err)
+		return ShownPolicy{}, err
+	}
+	return t.shown()
+}
+
+// may asks whether the actor has the right over a level as just read.
+func (t *target) may(ctx context.Context, who *Actor, right admin.Right) error {
+	if t.account != nil || who.Authority == nil {
+		return who.may(ctx, right, t.account)
+	}
+	return who.Authority.MayLevel(right, t.level)
 }
 
 // List lists the domains and classes that have a policy, unreadable ones among them.
@@ -128,6 +151,9 @@ func (p Policies) change(ctx context.Context, who Actor, l policy.Level, plan fu
 	)
 	err := p.retry(ctx, func() (err error) {
 		if t, err = p.target(ctx, l); err != nil {
+			return err
+		}
+		if err = t.may(ctx, &who, admin.SetPolicy); err != nil {
 			return err
 		}
 		changes, err = p.changeOnce(ctx, t, plan)

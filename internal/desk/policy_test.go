@@ -30,12 +30,12 @@ func newLevels(t *testing.T) *levels {
 	l.domain = policy.Level{Kind: policy.LevelDomain, Name: fmt.Sprintf("levels%d.test", n)}
 	l.class = policy.Level{Kind: policy.LevelClass, Name: fmt.Sprintf("class%d", n)}
 	l.own = policy.Level{Kind: policy.LevelAccount, Name: l.user}
-	_, err := l.SetClass(ctx, admin, l.user, strings.ToUpper(l.class.Name))
+	_, err := l.SetClass(ctx, operator, l.user, strings.ToUpper(l.class.Name))
 	l.must(err)
 	l.events.lines()
 	t.Cleanup(func() { // whatever is left could contradict what other tests set
 		for _, at := range []policy.Level{l.domain, l.class} {
-			_, _ = l.UnsetAll(ctx, admin, at)
+			_, _ = l.UnsetAll(ctx, operator, at)
 		}
 	})
 	return l
@@ -55,7 +55,7 @@ func (l *levels) set(at policy.Level, changes ...string) (ChangedPolicy, error) 
 		key, value, set := strings.Cut(c, "=")
 		list = append(list, Assignment{key, value, !set})
 	}
-	return l.Set(ctx, admin, at, list...)
+	return l.Set(ctx, operator, at, list...)
 }
 
 func (l *levels) effective() policy.Effective {
@@ -213,7 +213,7 @@ func TestUnreadablePolicyStartsAnew(t *testing.T) {
 			t.Errorf("%s: %v", at, err)
 		}
 		l.events.lines()
-		if _, err := l.UnsetAll(ctx, admin, at); err != nil {
+		if _, err := l.UnsetAll(ctx, operator, at); err != nil {
 			t.Errorf("%s: %v", at, err)
 		}
 		l.wantEvents("policy_changed done")
@@ -224,7 +224,7 @@ func TestUnreadablePolicyStartsAnew(t *testing.T) {
 	if err != nil || len(changed.Changes) != 1 || len(changed.Problems) != 1 {
 		t.Errorf("%+v, %v", changed, err)
 	}
-	if _, err := l.UnsetAll(ctx, admin, l.class); err != nil {
+	if _, err := l.UnsetAll(ctx, operator, l.class); err != nil {
 		t.Error(err)
 	}
 	if e := l.effective(); e.Origin["grace"] != "account" {
@@ -241,7 +241,7 @@ func TestSetClass(t *testing.T) {
 		{"", "", "class: " + other + " → not set"},
 		{"", "", ""},
 	} {
-		changed, err := l.SetClass(ctx, admin, l.user, c.to)
+		changed, err := l.SetClass(ctx, operator, l.user, c.to)
 		if err != nil || changed.Now != c.now || changed.HasPolicy {
 			t.Errorf("%q: %+v, %v", c.to, changed, err)
 		}
@@ -262,10 +262,10 @@ func TestSetClass(t *testing.T) {
 	_, err = l.set(l.class, "methods=")
 	l.must(err)
 	l.events.lines()
-	if _, err := l.SetClass(ctx, admin, l.user, l.class.Name); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "allows none") {
+	if _, err := l.SetClass(ctx, operator, l.user, l.class.Name); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "allows none") {
 		t.Error(err)
 	}
-	if _, err := l.SetClass(ctx, admin, l.user, "a\nb\x00"); !errors.Is(err, ErrInvalid) {
+	if _, err := l.SetClass(ctx, operator, l.user, "a\nb\x00"); !errors.Is(err, ErrInvalid) {
 		t.Error(err)
 	}
 	l.wantEvents("class_changed refused invalid", "class_changed refused invalid")
@@ -278,7 +278,7 @@ func TestPolicyUnavailable(t *testing.T) {
 	if _, err := l.set(l.domain, "grace=14d"); !errors.Is(err, account.ErrUnavailable) {
 		t.Error(err)
 	}
-	if _, err := l.SetClass(ctx, admin, l.user, "x"); !errors.Is(err, account.ErrUnavailable) {
+	if _, err := l.SetClass(ctx, operator, l.user, "x"); !errors.Is(err, account.ErrUnavailable) {
 		t.Error(err)
 	}
 	l.wantEvents("policy_changed unavailable directory_unavailable", "class_changed unavailable directory_unavailable")

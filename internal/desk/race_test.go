@@ -191,9 +191,9 @@ func TestAttack35_EndWinsOverLastUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		end := map[account.Kind]func() error{
-			account.KindSession: func() error { _, err := s.EndSession(ctx, admin, s.user, ref.ID); return err },
-			account.KindDevice:  func() error { _, err := s.RemoveDevice(ctx, admin, s.user, ref.ID); return err },
-			account.KindTOTP:    func() error { _, err := s.RemoveFactor(ctx, admin, s.user, ref); return err },
+			account.KindSession: func() error { _, err := s.EndSession(ctx, operator, s.user, ref.ID); return err },
+			account.KindDevice:  func() error { _, err := s.RemoveDevice(ctx, operator, s.user, ref.ID); return err },
+			account.KindTOTP:    func() error { _, err := s.RemoveFactor(ctx, operator, s.user, ref); return err },
 		}[ref.Kind]
 		if err := end(); err != nil {
 			t.Fatal(err)

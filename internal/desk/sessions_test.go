@@ -29,10 +29,10 @@ func TestB3_SessionsAreListedAndEnd(t *testing.T) {
 		t.Errorf("no tombstone: %+v, %v", r, err)
 	}
 	s.events.lines()
-	if _, err := s.EndSession(ctx, admin, s.user, "latest"); !errors.Is(err, ErrNothing) {
+	if _, err := s.EndSession(ctx, operator, s.user, "latest"); !errors.Is(err, ErrNothing) {
 		t.Errorf("again: %v", err)
 	}
-	if _, err := s.EndSession(ctx, admin, s.user, "nobody's"); !errors.Is(err, account.ErrNoRecord) {
+	if _, err := s.EndSession(ctx, operator, s.user, "nobody's"); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("unknown: %v", err)
 	}
 	for _, id := range []string{"latest", "nobody's"} {
@@ -67,14 +67,14 @@ func TestB2_DevicesAreListedAndRemoved(t *testing.T) {
 	if err != nil || ended.String() != "trusted device: 1, session: 1" {
 		t.Errorf("%s, %v", ended, err)
 	}
-	if _, err := s.RemoveDevice(ctx, admin, s.user, "dphone"); !errors.Is(err, account.ErrNoRecord) {
+	if _, err := s.RemoveDevice(ctx, operator, s.user, "dphone"); !errors.Is(err, account.ErrNoRecord) {
 		t.Errorf("again: %v", err)
 	}
-	if _, err := s.RemoveAllDevices(ctx, admin, s.user); err != nil || s.count(account.KindDevice) != 0 {
+	if _, err := s.RemoveAllDevices(ctx, operator, s.user); err != nil || s.count(account.KindDevice) != 0 {
 		t.Error(err)
 	}
 	s.events.lines()
-	if _, err := s.RemoveAllDevices(ctx, admin, s.user); !errors.Is(err, ErrNothing) {
+	if _, err := s.RemoveAllDevices(ctx, operator, s.user); !errors.Is(err, ErrNothing) {
 		t.Errorf("none is left: %v", err)
 	}
 	s.wantEvents("device_removed refused nothing_to_do")
@@ -104,7 +104,7 @@ func TestAttack22_UnreadableSession(t *testing.T) {
 	if err != nil || !errors.Is(o.Unreadable, account.ErrDamaged) || len(o.Sessions) != 3 || len(o.Devices) != 2 || len(o.Factors) != 2 {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	if _, err := s.EndAllSessions(ctx, admin, s.user); err != nil {
+	if _, err := s.EndAllSessions(ctx, operator, s.user); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := s.Overview(ctx, s.user); err != nil || o.Unreadable != nil || len(o.Sessions) != 0 {
@@ -131,14 +131,14 @@ func TestAttack22_ChangesOnDamagedAccounts(t *testing.T) {
 		"log out":          func() error { return s.LogOut(ctx, who, "", "sphone") },
 		"remove a device":  func() error { _, err := s.RemoveDevice(ctx, who, "", "dphone"); return err },
 		"end all sessions": func() error { _, err := s.EndAllSessions(ctx, who, ""); return err },
-		"enrolment token":  func() error { _, err := s.NewEnrolToken(ctx, admin, s.user); return err },
-		"disable":          func() error { _, err := s.DisableTwoFactor(ctx, admin, s.user); return err },
+		"enrolment token":  func() error { _, err := s.NewEnrolToken(ctx, operator, s.user); return err },
+		"disable":          func() error { _, err := s.DisableTwoFactor(ctx, operator, s.user); return err },
 	} {
 		if err := change(); !errors.Is(err, account.ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	changed, err := s.Reset(ctx, admin, s.user)
+	changed, err := s.Reset(ctx, operator, s.user)
 	if err != nil || changed.Token.Token.Empty() || s.live() != "" {
 		t.Errorf("%+v, %v", changed, err)
 	}

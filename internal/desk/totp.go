@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/admin"
 	"postern/internal/effect"
 	"postern/internal/factor"
 )
@@ -107,21 +108,33 @@ type ShownCode struct {
 	Expires time.Time // when the next one follows
 }
 
-// Code tells an administrator the current code of an authenticator; an empty id
-// means the only one. That it was told is recorded first, for there is no taking back.
-func (d *Desk) Code(ctx context.Context, who Actor, user, id string) (ShownCode, error) {
-	o := order{who: who, user: user, action: effect.TOTPCodeShown, credential: "totp:" + loggable(id)}
-	a, err := d.read(ctx, user)
+// WantedCode asks for the current code of an authenticator; an empty ID means the only
+// one. Reason is for the audit log; only Root may leave it out.
+type WantedCode struct{ ID, Reason string }
+
+// Code tells an administrator the current code of an authenticator. That it was told is
+// recorded first, for there is no taking back. Errors: ErrInvalid without a reason;
+// account.ErrNoRecord, and those of every change.
+func (d *Desk) Code(ctx context.Context, who Actor, user string, w WantedCode) (ShownCode, error) {
+	o := order{who: who, user: user, action: effect.TOTPCodeShown, credential: "totp:" + loggable(w.ID)}
+	a, err := d.look(ctx, o, admin.ShowCode)
 	if err != nil {
-		d.recordFailure(o, nil, err)
 		return ShownCode{}, err
 	}
-	shown, err := code(a, id, d.Now())
+	reason, err := checkReason(w.Reason)
+	if w.Reason == "" && who.root {
+		reason, err = "", nil
+	}
+	if err != nil {
+		d.recordFailure(o, a, invalid(err))
+		return ShownCode{}, invalid(err)
+	}
+	shown, err := code(a, w.ID, d.Now())
 	if err != nil {
 		d.recordFailure(o, a, err)
 		return ShownCode{}, err
 	}
-	d.record(o, a, effect.Event{Action: effect.TOTPCodeShown, Outcome: "done", Credential: "totp:" + shown.ID})
+	d.record(o, a, effect.Event{Action: effect.TOTPCodeShown, Outcome: "done", Credential: "totp:" + shown.ID, Detail: reason})
 	return shown, nil
 }
 

@@ -125,7 +125,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var admin = desk.Actor{Name: "test root@host"}
+var admin = desk.Root("test root@host")
 
 // users numbers the users of this process: no test shares one with another.
 var users atomic.Int64

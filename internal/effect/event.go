@@ -50,6 +50,7 @@ const (
 	RevokedAll         Action = "revoked_all"
 	PolicyChanged      Action = "policy_changed"
 	ClassChanged       Action = "class_changed"
+	AccountViewed      Action = "account_viewed" // by an administrator; recorded if refused
 	BypassGranted      Action = "bypass_granted"
 	BypassEnded        Action = "bypass_ended"
 	RevokedSince       Action = "revoked_since"  // the answer to an incident

@@ -305,7 +305,7 @@ func TestAttack22_DamageAtWebmail(t *testing.T) {
 // not tried as a main password.
 func TestAttack28_BadCopyAtWebmail(t *testing.T) {
 	w := newSite(t, policy.Settings{})
-	app, err := w.desk.CreateAppPassword(ctx, desk.Actor{Name: "test"}, w.user, desk.NewAppPassword{Name: "phone"})
+	app, err := w.desk.CreateAppPassword(ctx, desk.Root("test"), w.user, desk.NewAppPassword{Name: "phone"})
 	if err != nil {
 		t.Fatal(err)
 	}

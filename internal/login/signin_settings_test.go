@@ -237,7 +237,7 @@ func TestA3_EnrolmentOnTheWayIn(t *testing.T) {
 func TestAttack37_EnrolmentAfterReset(t *testing.T) {
 	w := newSite(t, policy.Settings{})
 	w.enrol()
-	if _, err := w.desk.Reset(ctx, desk.Actor{Name: "test"}, w.user); err != nil {
+	if _, err := w.desk.Reset(ctx, desk.Root("test"), w.user); err != nil {
 		t.Fatal(err)
 	}
 	r := w.begin()

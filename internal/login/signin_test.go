@@ -76,7 +76,7 @@ func TestAttack12_EmptyPasswordAtWebmail(t *testing.T) {
 
 func TestAttack28_AppPasswordAtWebmail(t *testing.T) {
 	w := newSite(t, policy.Settings{})
-	app, err := w.desk.CreateAppPassword(ctx, desk.Actor{Name: "test"}, w.user, desk.NewAppPassword{Name: "phone"})
+	app, err := w.desk.CreateAppPassword(ctx, desk.Root("test"), w.user, desk.NewAppPassword{Name: "phone"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,15 +319,15 @@ func TestAttack03_PageOfAnotherBrowser(t *testing.T) {
 func TestAttack37_ChangeBetweenTheSteps(t *testing.T) {
 	for what, change := range map[string]func(w *site) error{
 		"reset": func(w *site) error {
-			_, err := w.desk.Reset(ctx, desk.Actor{Name: "test"}, w.user)
+			_, err := w.desk.Reset(ctx, desk.Root("test"), w.user)
 			return err
 		},
 		"switched off": func(w *site) error {
-			_, err := w.desk.DisableTwoFactor(ctx, desk.Actor{Name: "test"}, w.user)
+			_, err := w.desk.DisableTwoFactor(ctx, desk.Root("test"), w.user)
 			return err
 		},
 		"everything revoked": func(w *site) error {
-			_, err := w.desk.RevokeAll(ctx, desk.Actor{Name: "test"}, w.user)
+			_, err := w.desk.RevokeAll(ctx, desk.Root("test"), w.user)
 			return err
 		},
 	} {
@@ -455,7 +455,7 @@ func TestB2_TrustedDevice(t *testing.T) {
 		w.pass(-30 * 24 * time.Hour)
 	})
 	t.Run("not after sessions were revoked", func(t *testing.T) {
-		if _, err := w.desk.RevokeAll(ctx, desk.Actor{Name: "test"}, w.user); err != nil {
+		if _, err := w.desk.RevokeAll(ctx, desk.Root("test"), w.user); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.Trusted(ctx, w.visit(w.toFactor()), a.Device.Value); got.Outcome == account.Granted {

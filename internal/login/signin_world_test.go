@@ -110,7 +110,7 @@ func newKeys(t *testing.T) *seal.Ring {
 // enrol gives the user an authenticator.
 func (w *site) enrol() *factor.TOTP {
 	w.t.Helper()
-	added, err := w.desk.AddTOTP(ctx, desk.Actor{Name: "test"}, w.user, desk.NewTOTP{Name: "phone"})
+	added, err := w.desk.AddTOTP(ctx, desk.Root("test"), w.user, desk.NewTOTP{Name: "phone"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
