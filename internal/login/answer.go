@@ -172,7 +172,7 @@ func (s *SignIn) passwordless(ctx context.Context, v *Visit, t *try) Answer {
 		s.recordTry(t, a)
 		return a
 	}
-	t.person, t.domain = p, p.Account.Domain
+	t.person = p
 	defer s.turn(p.Account.ID)()
 	a := s.prove(ctx, t)
 	switch {

@@ -43,7 +43,6 @@ type try struct {
 	input    map[string]string
 	browser  Browser
 	event    effect.Event // what the audit line starts from
-	domain   string       // chooses the relying party where the account is not known
 	response factor.Response
 }
 
@@ -74,7 +73,7 @@ func (s *SignIn) prove(ctx context.Context, t *try) Answer {
 	}
 	var err error
 	t.response, err = f.Check(ctx, factor.Request{
-		Purpose: t.purpose, Account: t.Account, Policy: t.Policy, Now: s.now(), Domain: t.domain,
+		Purpose: t.purpose, Account: t.Account, Policy: t.Policy, Now: s.now(), Domain: domainOf(t.Account),
 		Origin: t.browser.Origin, State: t.state, Input: t.input,
 	})
 	a := answerOf(err)
