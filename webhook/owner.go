@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,6 +129,7 @@ func (t *turn) confirm(o *login.Owner, q asked, next string) {
 	page := &web.Confirm{Next: next}
 	if usable, disabled := t.s.signIn.ConfirmMethods(o); o.Account.TwoFactor() {
 		var ok bool
+		q.method = cmp.Or(q.method, t.lastMethod(o.Account.ID, usable))
 		page.Challenge, ok = t.challenge(usable, disabled, &q, func(method string) (login.Prompt, error) {
 			return t.s.signIn.ConfirmPrompt(t.r.Context(), o, method)
 		})

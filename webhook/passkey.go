@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"postern/internal/account"
 	"postern/internal/app"
@@ -62,6 +66,38 @@ func passkeyRow(o *login.Owner, c web.Credential) web.PasskeyRow {
 		row.MayPasswordless = o.Policy.Passwordless || body.Passwordless
 	}
 	return row
+}
+
+// signalled are the changes after which browsers are told what there is now. Not on
+// every visit: a passkey that another tab has just made, and not stored yet, would be
+// forgotten.
+var signalled = []web.NoticeCode{web.DonePasskeyRemoved, web.DoneRenamed, web.DoneTwoFactorOff, web.DoneMethodAdded}
+
+// signal is what password managers are told after a change, from the account as the
+// write server has it; nil: nothing. Passkeys that cannot be read are there all the
+// same, so then nothing is told: a manager would hide them.
+func (t *turn) signal(o *login.Owner, n *web.Notice) *web.Signal {
+	if n == nil || !slices.Contains(signalled, n.Code) || len(o.Account.State.Handle) == 0 {
+		return nil
+	}
+	rp, domains := t.s.cfg.RelyingParties()
+	if own, ok := domains[strings.ToLower(o.Account.Domain)]; ok {
+		rp = own
+	}
+	s := &web.Signal{RPID: rp.ID, UserID: base64.RawURLEncoding.EncodeToString(o.Account.State.Handle),
+		AcceptedIDs: []string{}, Name: o.Account.Name, DisplayName: o.Account.Name}
+	records, err := o.Account.Records(account.KindPasskey)
+	for i := range records {
+		body, decodeErr := factor.DecodePasskey(records[i].Body)
+		err = errors.Join(err, decodeErr)
+		if body.RPID == rp.ID {
+			s.AcceptedIDs = append(s.AcceptedIDs, base64.RawURLEncoding.EncodeToString(body.Credential))
+		}
+	}
+	if err != nil {
+		return nil
+	}
+	return s
 }
 
 // passwordlessPost switches on or off that a passkey may sign in alone.

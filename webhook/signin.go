@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -69,6 +70,7 @@ func (t *turn) signInPost() {
 	}
 	a := t.s.signIn.Answer(t.r.Context(), v, login.Reply{Method: q.method, State: t.token.factor, Input: t.input(), Trust: q.trust})
 	if a.Outcome == account.Granted {
+		t.remember(v.Account.ID, q.method)
 		t.leave(v, a)
 		return
 	}
@@ -107,7 +109,7 @@ func (t *turn) fault() *web.Problem {
 
 // asked is what a page asks for, and why again.
 type asked struct {
-	method  string // empty: the best
+	method  string // empty: the one last used here, else the best
 	trust   bool
 	status  int // 0: 200
 	problem *web.Problem
@@ -123,6 +125,7 @@ func (t *turn) ask(v *login.Visit, q asked) {
 		return
 	}
 	usable, disabled := t.s.signIn.Methods(v)
+	q.method = cmp.Or(q.method, t.lastMethod(v.Account.ID, usable))
 	c, ok := t.challenge(usable, disabled, &q, func(method string) (login.Prompt, error) {
 		return t.s.signIn.Prompt(t.r.Context(), v, method)
 	})
