@@ -111,3 +111,27 @@ func withDomains(local string, names []string) []string {
 	}
 	return list
 }
+
+// Attributes reads some attributes of the account's entry, as text and by the names
+// asked for. Errors: account.ErrUnknown, account.ErrUnavailable.
+func (s *Store) Attributes(ctx context.Context, id account.ID, names ...string) (map[string][]string, error) {
+	var e *ldap.Entry
+	err := s.read(ctx, func(c *conn) error {
+		res, err := c.Search(s.byKey(id, names))
+		if err == nil && len(res.Entries) == 1 {
+			e = res.Entries[0]
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		return nil, account.ErrUnknown
+	}
+	all := make(map[string][]string, len(names))
+	for _, name := range names {
+		all[name] = textValues(e, []string{name})
+	}
+	return all, nil
+}

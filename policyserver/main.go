@@ -37,7 +37,7 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err = cfg.LoginSettings()
 	errs = append(errs, err)
 	_, err = cfg.Doveadms()
-	errs = append(errs, err)
+	errs = append(errs, err, cfg.CheckMails())
 	if cfg.Login.MainPassword == app.MainByDovecot { // with "next" only webmail asks
 		errs = append(errs, cfg.CheckAuthSocket(ctx))
 	}

@@ -46,7 +46,11 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	s.times = newTimes(s.Metrics)
-	s.gate = s.OpenGate(settings, s.Recorder())
+	recorder, err := s.MailRecorder(s.Recorder())
+	if err != nil {
+		return nil, err
+	}
+	s.gate = s.OpenGate(settings, recorder)
 	return s, nil
 }
 
@@ -57,7 +61,7 @@ func (s *server) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.EndSessions(ctx); err != nil {
+	if err := errors.Join(s.EndSessions(ctx), s.SendMails(ctx)); err != nil {
 		return err
 	}
 	return s.Base.Serve(ctx, daemon.Service{Handler: s.routes(), Listeners: listeners, Finish: s.gate.Close,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -105,8 +106,9 @@ func (c *ctl) command(s command) *cobra.Command {
 		}}
 }
 
+// close ends what was opened, the last first.
 func (c *ctl) close() {
-	for _, f := range c.closers {
+	for _, f := range slices.Backward(c.closers) {
 		f()
 	}
 }
@@ -151,7 +153,7 @@ func (c *ctl) desk() (*desk.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &desk.Desk{Store: store, Recorder: effect.Fanout{recorder, c.sessions(cfg, store)}, Now: time.Now}, nil
+	return &desk.Desk{Store: store, Recorder: effect.Fanout{recorder, c.sessions(cfg, store), c.mails(cfg, store, recorder)}, Now: time.Now}, nil
 }
 
 // actor is who the audit log says did it.

@@ -46,5 +46,5 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err = openPages(cfg)
 	errs = append(errs, err)
 	_, err = cfg.OpenSpool()
-	return append(errs, err, cfg.CheckAuthSocket(ctx), daemon.CheckStore(ctx, cfg, roles...))
+	return append(errs, err, cfg.CheckMails(), cfg.CheckAuthSocket(ctx), daemon.CheckStore(ctx, cfg, roles...))
 }

@@ -1,15 +1,16 @@
 package main
 
 import (
+	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/mileusna/useragent"
-
 	"postern/internal/account"
 	"postern/internal/desk"
+	"postern/internal/effect"
 	"postern/internal/login"
 	"postern/internal/web"
 )
@@ -82,10 +83,66 @@ func liveApps(list []desk.AppPassword, now time.Time) []desk.AppPassword {
 // events is what the account itself remembers, the newest first.
 func events(a *account.Account) []web.Event {
 	var list []web.Event
-	for _, u := range slices.Backward(a.State.MainUses) {
+	for _, u := range a.State.MainUses {
 		list = append(list, web.Event{Code: web.EventMainPassword, At: u.At, Name: string(u.Service), Address: addressText(u.From), Client: u.Agent})
 	}
+	for _, h := range a.State.Happenings() {
+		list = append(list, web.Event{Code: web.EventCode(h.Topic), At: h.At(), Name: browserName(h.Name), Address: addressText(h.From),
+			Client: browserName(h.Agent), By: h.By, Count: int(h.Count)}) //nolint:gosec // a count of tries
+	}
+	list = slices.DeleteFunc(list, func(e web.Event) bool { // a newer Postern may have noted what has no text here
+		return e.Code != web.EventMainPassword && (!slices.Contains(effect.Topics, effect.Topic(e.Code)) || e.Code == web.EventCode(effect.TopicNewSignIn))
+	})
+	slices.SortStableFunc(list, func(x, y web.Event) int { return y.At.Compare(x.At) })
 	return list
+}
+
+// alertFor is how long what is grave stands at the top.
+const alertFor = 7 * 24 * time.Hour
+
+// alerts are the grave events of the last days that the browser's owner has not hidden.
+func (t *turn) alerts(o *login.Owner, list []web.Event) []web.Event {
+	since := t.s.now().Add(-alertFor).Unix()
+	if value, ok := seenCookie(o.Account.ID).Get(t.r); ok {
+		if seen, err := strconv.ParseInt(value, 10, 64); err == nil {
+			since = max(since, seen)
+		}
+	}
+	var grave []web.Event
+	for _, e := range list {
+		if e.Code.Grave() && e.At.Unix() > since && !t.own(e) {
+			grave = append(grave, e)
+		}
+	}
+	return grave
+}
+
+// own reports that this browser did it within the hour: its user knows.
+func (t *turn) own(e web.Event) bool {
+	return e.By == "" && e.Address == addressText(t.browser.Addr) && e.Client == browserName(t.browser.Agent) &&
+		t.s.now().Sub(e.At) < time.Hour
+}
+
+// seenCookie remembers up to when an owner has seen the alerts; each account has its own.
+func seenCookie(id account.ID) web.Cookie {
+	return web.Cookie{Name: strings.Replace(login.DeviceCookieName(id), "device", "seen", 1), Life: alertFor, SameSite: http.SameSiteLaxMode}
+}
+
+// seenPost hides the alerts that were shown. It changes nothing but a cookie of the
+// browser, so no factor is asked for.
+func (t *turn) seenPost() {
+	o := t.owner()
+	if o == nil {
+		return
+	}
+	seen, err := strconv.ParseInt(t.field(web.FieldID), 10, 64)
+	if err == nil && seen <= t.s.now().Unix() {
+		err = seenCookie(o.Account.ID).Set(t.w, strconv.FormatInt(seen, 10))
+	}
+	if err != nil {
+		t.s.log.Warn("alerts were not hidden", "error", err)
+	}
+	t.redirect(t.path(web.PathSecurity))
 }
 
 func addressText(a netip.Addr) string {
@@ -97,16 +154,4 @@ func addressText(a netip.Addr) string {
 
 // browserName is what people call a browser: "Firefox, Windows". A name that somebody
 // gave it stays.
-func browserName(agent string) string {
-	if !strings.HasPrefix(agent, "Mozilla/") {
-		return agent
-	}
-	ua := useragent.Parse(agent)
-	switch {
-	case ua.Name == "" || ua.Name == "Mozilla":
-		return ""
-	case ua.OS == "":
-		return ua.Name
-	}
-	return ua.Name + ", " + ua.OS
-}
+func browserName(agent string) string { return effect.ProgramName(agent) }

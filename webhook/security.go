@@ -28,6 +28,7 @@ var securityPages = map[string]page{
 	web.PathDisable:       {get: ask(web.AskDisable), post: (*turn).disablePost},
 	web.PathAppPassword:   {get: (*turn).appGet, post: (*turn).appPost},
 	web.PathAppsEnd:       {get: ask(web.AskAppsEnd), post: (*turn).appsEndPost},
+	web.PathSeen:          {post: (*turn).seenPost},
 	web.PathLogout:        {post: (*turn).leaveSettings},
 }
 
@@ -55,6 +56,7 @@ func (t *turn) secure(o *login.Owner, status int, p *web.Problem) {
 		Apps:       apps(o, view.AppPasswords, now),
 		Events:     events(o.Account),
 	}
+	page.Alerts = t.alerts(o, page.Events)
 	page.Notice, page.Self = t.notice(), t.path(web.PathSecurity)
 	page.Signal = t.signal(o, page.Notice)
 	for _, name := range t.s.signIn.EnrolMethods(o.Finishing()) {

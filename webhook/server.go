@@ -107,6 +107,9 @@ func (s *server) openSignIn() error {
 		return err
 	}
 	recorder, err := s.cfg.SessionRecorder(s.Recorder(), s.Store, func(err error) { s.log.Warn("ending live sessions", "error", err) })
+	if err == nil {
+		recorder, err = s.MailRecorder(recorder)
+	}
 	if err != nil {
 		return err
 	}
@@ -125,6 +128,9 @@ func (s *server) openSignIn() error {
 // Serve implements daemon.Server.
 func (s *server) Serve(ctx context.Context) error {
 	listeners, err := s.listeners()
+	if err == nil {
+		err = s.SendMails(ctx)
+	}
 	if err != nil {
 		return err
 	}

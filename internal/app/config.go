@@ -31,6 +31,7 @@ type Config struct {
 	Passkeys     Passkeys          `toml:"passkeys" doc:"Passkeys and security keys (WebAuthn)."`
 	Login        Login             `toml:"login" doc:"What decides a login."`
 	Sessions     Sessions          `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
+	Mail         Mail              `toml:"mail" doc:"Mails to users about what happens to their accounts: docs/mails.md"`
 	Throttle     throttle.Settings `toml:"throttle" doc:"Limits on guessing."`
 	Policy       policy.Settings   `toml:"policy" doc:"Policy of the site, where no domain, class or account has one of its own: posternctl policy set --help. Durations: 14d, 12h, 90m."`
 	Audit        Audit             `toml:"audit" doc:"One JSON line per decision and per change."`
@@ -152,6 +153,7 @@ func Default() Config {
 		OIDC:     OIDC{Clients: map[string]OIDCClient{}},
 		Passkeys: Passkeys{Origins: []string{}, Related: []string{}, Android: []string{}, Apple: []string{}, AAGUIDs: []string{}, Domains: map[string]RPDomain{}},
 		Sessions: defaultSessions(),
+		Mail:     defaultMail(),
 		Throttle: throttle.Default(),
 		Privacy:  Privacy{Address: effect.AddressFull},
 	}

@@ -49,6 +49,7 @@ func (c *Config) problems() []error {
 	c.OIDC.problems(&ps, c.Webhook.Clients)
 	c.Passkeys.problems(&ps)
 	c.Sessions.problems(&ps)
+	c.Mail.problems(&ps)
 	c.Doctor.problems(&ps)
 	ps.absolute("keys.directory", c.Keys.Directory)
 	if c.Audit.File != "" {

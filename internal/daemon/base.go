@@ -157,6 +157,21 @@ func (b *Base) EndSessions(ctx context.Context) error {
 	return nil
 }
 
+// SendMails sends what the spool of mails holds until ctx ends: see notify.Deliverer.
+func (b *Base) SendMails(ctx context.Context) error {
+	d, err := b.Config.OpenMails(b.Store, b.Recorder(), func(err error) { b.Log.Warn("mails to users", "error", err) })
+	if err != nil || d == nil {
+		return err
+	}
+	go d.Run(ctx)
+	return nil
+}
+
+// MailRecorder is r, and owners are told by mail.
+func (b *Base) MailRecorder(r effect.Recorder) (effect.Recorder, error) {
+	return b.Config.MailRecorder(r, func(err error) { b.Log.Warn("mails to users", "error", err) })
+}
+
 // close saves and closes what OpenBase opened.
 func (b *Base) close() {
 	b.closeThrottle()

@@ -15,6 +15,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"golang.org/x/net/html"
 
+	"postern/internal/notify"
 	"postern/internal/policy"
 	"postern/internal/web"
 )
@@ -26,7 +27,7 @@ type catalogue map[string]map[string]string
 func readCatalogue(t *testing.T, lang string) catalogue {
 	t.Helper()
 	c := catalogue{}
-	for _, name := range []string{lang, "admin." + lang} {
+	for _, name := range []string{lang, "admin." + lang, "mail." + lang} {
 		c.read(t, "catalogue/"+name+".toml")
 	}
 	return c
@@ -229,10 +230,14 @@ func used(t *testing.T, en catalogue) map[string]bool {
 	for i := range 12 {
 		ids["month_"+strconv.Itoa(i+1)] = true
 	}
-	files, _ := os.ReadDir(".")
-	for _, f := range files {
-		if strings.HasSuffix(f.Name(), ".go") && !strings.HasSuffix(f.Name(), "_test.go") {
-			source, _ := os.ReadFile(f.Name())
+	for _, topic := range notify.Topics() {
+		ids["mail_subject_"+string(topic)], ids["mail_text_"+string(topic)] = true, true
+	}
+	files, _ := filepath.Glob("*.go")
+	mails, _ := filepath.Glob("../notify/*.go")
+	for _, name := range append(files, mails...) {
+		if !strings.HasSuffix(name, "_test.go") {
+			source, _ := os.ReadFile(name)
 			for _, m := range inGo.FindAllStringSubmatch(string(source), -1) {
 				if en[m[1]] != nil {
 					ids[m[1]] = true

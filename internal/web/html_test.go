@@ -252,7 +252,7 @@ func (d *document) forms() {
 		web.PathSignIn, web.PathSignInMethod, web.PathPasskey, web.PathEnrol, web.PathEnrolToken, web.PathEnrolTOTP, web.PathEnrolPasskey,
 		web.PathEnrolSaved, web.PathEnrolLater, web.PathEnrolDone, web.PathConfirm, web.PathConfirmMethod, web.PathRename, web.PathRemove,
 		web.PathPasswordless, web.PathBackupCodes, web.PathSessionsEnd, web.PathDevicesEnd, web.PathAppPassword, web.PathAppsEnd, web.PathDisable,
-		web.PathLanguage, web.PathLogout, web.PathStart, web.PathStartPasskey,
+		web.PathLanguage, web.PathSeen, web.PathLogout, web.PathStart, web.PathStartPasskey,
 		web.PathAdminSignIn, web.PathAdminPasskey, web.PathAdminLeave, web.PathAdminChange, web.PathAdminTOTP, web.PathAdminPolicy, web.PathAdminBulk,
 	}
 	questions := []string{web.PathAdmin, web.PathAdminBulk} // change nothing, and are asked by GET

@@ -1,82 +1,53 @@
 package web
 
 import (
-	"embed"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
+
+	"postern/internal/web/catalogue"
 )
 
-//go:embed catalogue/*.toml
-var catalogues embed.FS
-
 // Language is one the pages speak.
-type Language struct{ Tag, Name string } // "de", "Deutsch"
+type Language = catalogue.Language
 
-// Languages are the ones the pages speak, by their own names, in their order. The
-// first is the one that texts are written in.
-var languageTable = [...]Language{
-	{"en", "English"}, {"de", "Deutsch"}, {"es", "Español"}, {"fr", "Français"}, {"ru", "Русский"},
-}
-
-// Languages lists the languages of the pages.
-func Languages() []Language { return slices.Clone(languageTable[:]) }
+// Languages lists the languages of the pages, by their own names, in their order.
+func Languages() []Language { return catalogue.Languages() }
 
 type languages struct {
 	matcher language.Matcher
 	site    string // the default
-	texts   map[string]*i18n.Localizer
+	texts   catalogue.Texts
 }
 
 // newLanguages loads the catalogues; site is the tag of the default.
 func newLanguages(site string) (*languages, error) {
-	bundle := i18n.NewBundle(language.English)
-	bundle.RegisterUnmarshalFunc("toml", toml.Unmarshal)
-	l := &languages{site: "en", texts: make(map[string]*i18n.Localizer, len(languageTable))}
-	tags := make([]language.Tag, 0, len(languageTable))
-	for _, lang := range languageTable {
-		for _, name := range []string{lang.Tag, "admin." + lang.Tag} {
-			if _, err := bundle.LoadMessageFileFS(catalogues, "catalogue/"+name+".toml"); err != nil {
-				return nil, fmt.Errorf("catalogue %s: %w", name, err)
-			}
-		}
+	texts, err := catalogue.Load()
+	if err != nil {
+		return nil, err
+	}
+	l := &languages{site: "en", texts: texts}
+	var tags []language.Tag
+	for _, lang := range Languages() {
 		tags = append(tags, language.Make(lang.Tag))
-		l.texts[lang.Tag] = i18n.NewLocalizer(bundle, lang.Tag)
 	}
 	l.matcher = language.NewMatcher(tags)
 	if site != "" {
 		l.site = l.known(site)
 		if l.site == "" {
-			return nil, fmt.Errorf("language %q: the pages speak %s", site, languageNames())
+			return nil, fmt.Errorf("language %q: the pages speak %s", site, catalogue.Names())
 		}
 	}
 	return l, nil
 }
 
-func languageNames() string {
-	tags := make([]string, 0, len(languageTable))
-	for _, l := range languageTable {
-		tags = append(tags, l.Tag)
-	}
-	return strings.Join(tags, ", ")
-}
-
 // known returns the tag if there is a catalogue for it, regions aside ("de-AT"),
 // else "".
-func (l *languages) known(tag string) string {
-	base, _, _ := strings.Cut(strings.ToLower(strings.ReplaceAll(tag, "_", "-")), "-")
-	if _, ok := l.texts[base]; ok {
-		return base
-	}
-	return ""
-}
+func (l *languages) known(tag string) string { return catalogue.Known(tag) }
 
 // choose: what the person chose on an earlier page, else what is known of the
 // account, else what the browser asks for, else the site's.
@@ -92,7 +63,7 @@ func (l *languages) choose(r *http.Request, account string) string {
 		return l.site
 	}
 	if _, i, confidence := l.matcher.Match(wanted...); confidence != language.No {
-		return languageTable[i].Tag
+		return Languages()[i].Tag
 	}
 	return l.site
 }

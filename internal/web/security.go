@@ -21,6 +21,9 @@ type Security struct {
 	Sessions       []Session
 	Apps           AppList
 	Events         []Event // newest first
+	// Alerts are those of the last days that an owner should not miss, until they are
+	// hidden (PathSeen).
+	Alerts []Event
 
 	// Administrator leads to the administration pages.
 	Administrator bool
@@ -86,6 +89,7 @@ type Event struct {
 	Address string
 	Client  string // browser or mail program
 	By      string // who, if not the owner
+	Count   int    // how often within the hour; 0 is once
 }
 
 // EventCode is the closed set of what the history tells.
@@ -113,7 +117,32 @@ const (
 	EventMainPassword    EventCode = "main_password"     // a mail program used it and was refused
 	EventPasswordChanged EventCode = "password_changed"
 	EventReset           EventCode = "reset" // by an administrator
+	EventPasswordless    EventCode = "passwordless"
+	EventAllRevoked      EventCode = "all_revoked"
+	EventCodeShown       EventCode = "code_shown" // to an administrator
+	EventEnrolToken      EventCode = "enrol_token"
+	EventBypass          EventCode = "bypass"
+	EventBypassEnded     EventCode = "bypass_ended"
 )
+
+// Grave reports whether an owner should not miss it.
+func (e EventCode) Grave() bool {
+	switch e {
+	case EventReset, EventBypass, EventTwoFactorOff, EventMethodDisabled, EventMethodAdded, EventCodeShown, EventPasskeyCopied,
+		EventAppRevokedTried, EventEnrolToken:
+		return true
+	}
+	return false
+}
+
+// Seen is how the latest of the alerts is named when they are hidden.
+func (s *Security) Seen() int64 {
+	var latest int64
+	for _, e := range s.Alerts {
+		latest = max(latest, e.At.Unix())
+	}
+	return latest
+}
 
 // Signal is WebAuthn's signal API (level 3, section 5.1.10). AcceptedIDs must be
 // complete, security keys included, and come from the write server: a password

@@ -23,12 +23,12 @@ var iconFiles embed.FS
 // parse makes a template set of each view in each language: the functions of a set
 // are bound to its language. layout.html and the parts belong to all.
 func (p *Pages) parse() error {
-	p.views = make(map[string]map[string]*template.Template, len(languageTable))
+	p.views = make(map[string]map[string]*template.Template, len(p.langs.texts))
 	names, err := fs.Glob(templateFiles, "template/*.html")
 	if err != nil {
 		return err
 	}
-	for _, lang := range languageTable {
+	for _, lang := range Languages() {
 		shared, err := template.New("").Funcs(p.functions(lang.Tag)).
 			ParseFS(templateFiles, "template/layout.html", "template/parts.html", "template/adminparts.html")
 		if err != nil {

@@ -66,7 +66,8 @@ func messageTone(m MessageCode) string { return messages[m].tone }
 // eventTone marks the lines of the history that deserve a second look.
 func eventTone(e EventCode) string {
 	switch e {
-	case EventWrongFactor, EventMethodDisabled, EventPasskeyCopied, EventAppRevokedTried, EventTwoFactorOff, EventReset:
+	case EventWrongFactor, EventMethodDisabled, EventPasskeyCopied, EventAppRevokedTried, EventTwoFactorOff, EventReset,
+		EventCodeShown, EventBypass, EventEnrolToken:
 		return "warn"
 	case EventTwoFactorOn, EventMethodAdded, EventBackupNew, EventAppCreated:
 		return "good"

@@ -49,6 +49,7 @@ const (
 	PathAppPassword   = "security/app-password"      // GET: the form; POST: makes one
 	PathAppsEnd       = "security/app-passwords/end" // GET: asks; POST: revokes all
 	PathDisable       = "security/disable"           // GET: asks; POST: two-step login off
+	PathSeen          = "security/seen"              // POST FieldID: the alerts up to Security.Seen are hidden
 	PathLogout        = "security/leave"             // POST: ends the settings session
 	PathLanguage      = "language"                   // POST FieldLanguage, FieldNext; answered by Pages.Handler
 	PathAssets        = "assets/"                    // GET; answered by Pages.Handler

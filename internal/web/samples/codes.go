@@ -5,6 +5,7 @@ import "postern/internal/web"
 // Every code there is; a test holds that none is missing.
 var (
 	eventCodes = []web.EventCode{
+		web.EventPasswordless, web.EventAllRevoked, web.EventCodeShown, web.EventEnrolToken, web.EventBypass, web.EventBypassEnded,
 		web.EventSignIn,
 		web.EventPasskeySignIn,
 		web.EventWrongFactor,

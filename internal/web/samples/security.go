@@ -41,7 +41,7 @@ func full(c web.Common) *web.Security {
 		}},
 		Events: []web.Event{
 			{Code: web.EventSignIn, At: ago(time.Hour), Address: "203.0.113.7", Client: "Firefox on Linux"},
-			{Code: web.EventWrongFactor, At: ago(5 * time.Hour), Address: "198.51.100.99", Client: "Chrome on Windows"},
+			{Code: web.EventWrongFactor, At: ago(5 * time.Hour), Address: "198.51.100.99", Client: "Chrome on Windows", Count: 3},
 			{Code: web.EventMethodAdded, At: ago(10 * day), Name: "Windows Hello", Address: "203.0.113.7"},
 			{Code: web.EventMainPassword, At: ago(97 * day), Address: "198.51.100.23", Client: "Thunderbird"},
 			{Code: web.EventTwoFactorOn, At: ago(98 * day), By: "helpdesk@example.test"},
@@ -63,6 +63,11 @@ func security() []Sample {
 	long.User = longUser
 	long.Authenticators[0].Name = "Diensttelefonderverwaltungsgemeinschaftniederbayernsüdost1234567"
 	long.Devices[0].Browser = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+	alerted := full(c)
+	alerted.Alerts = []web.Event{
+		{Code: web.EventMethodAdded, At: ago(2 * time.Hour), Name: "YubiKey 5 NFC", Address: "203.0.113.7", Client: "Firefox, Linux"},
+		{Code: web.EventReset, At: ago(3 * day), By: "helpdesk@example.test"},
+	}
 	busy := with(web.Busy)
 	all := []Sample{
 		{Name: "security", Page: full(c)},
@@ -70,6 +75,7 @@ func security() []Sample {
 		{Name: "security-plain", Page: plain},
 		{Name: "security-grace", Page: owed},
 		{Name: "security-few", Page: last},
+		{Name: "security-alerts", Page: alerted},
 		{Name: "security-long", Page: long, Long: true},
 		{Name: "security-problem", Page: full(busy)},
 	}
