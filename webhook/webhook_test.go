@@ -8,6 +8,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/app"
+	"postern/internal/browsertest"
 	"postern/internal/desk"
 	"postern/internal/effect"
 	"postern/internal/factor"
@@ -15,7 +16,7 @@ import (
 	"postern/internal/mailtest"
 )
 
-func TestMain(m *testing.M) { mailtest.Main(m) }
+func TestMain(m *testing.M) { browsertest.Main(m) }
 
 // world is a site with a webhook, and an administrator at its desk.
 type world struct {
