@@ -12,7 +12,7 @@ endif
 FUZZTIME ?= 10s
 DEMO := build/demo/demo
 
-.PHONY: all build deps demo-deps quick test lint vulncheck fuzz bench demo demo-up demo-down generate pictures clean
+.PHONY: all build deps demo-deps quick test lint vulncheck fuzz bench demo demo-up demo-down generate package pictures clean
 
 all: build
 
@@ -71,6 +71,12 @@ $(DEMO):
 # Files that are made from the source; a test fails when they are stale.
 generate: $(BIN)/posternctl
 	$(BIN)/posternctl config reference > contrib/postern.toml
+	$(BIN)/posternctl reference > docs/reference/commands.md
+	$(GO) run ./internal/reference . docs/reference
+
+# deb and rpm for amd64 and arm64, checksums, bill of materials: build/packages.
+package:
+	scripts/package
 
 # The pictures of docs/pages.md, by the tests' Chromium.
 pictures:

@@ -59,6 +59,7 @@ func (c *ctl) root() *cobra.Command {
 		c.sessionsCommand(), c.devicesCommand(), c.userCommand(),
 		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
 		c.doctorCommand())
+	root.AddCommand(c.referenceCommand())
 	return root
 }
 
