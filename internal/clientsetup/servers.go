@@ -1,5 +1,5 @@
 // Package clientsetup writes down how to reach a site's mail servers, in the words of the
-// programs that people read mail with: Apple's profiles (apple.go), Thunderbird's
+// programs that people read mail with: Apple's profiles (package apple), Thunderbird's
 // autoconfig and its code for Android (thunderbird.go), Outlook's autodiscover
 // (outlook.go), and lines for everybody else (Servers).
 //
@@ -10,6 +10,7 @@ package clientsetup
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,7 +55,7 @@ type Servers []Server
 func (all Servers) For(domain string, services []account.Service) Servers {
 	var list Servers
 	for _, s := range all {
-		if services != nil && !contains(services, s.Service) {
+		if services != nil && !slices.Contains(services, s.Service) {
 			continue
 		}
 		s.Host = strings.ReplaceAll(s.Host, "%d", domain)
@@ -73,17 +74,8 @@ func (all Servers) Find(service account.Service) (Server, bool) {
 	return Server{}, false
 }
 
-func contains(list []account.Service, s account.Service) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
-
-// incoming is where mail is read: IMAP, or else POP3.
-func (all Servers) incoming() (Server, bool) {
+// Incoming is where mail is read: IMAP, or else POP3.
+func (all Servers) Incoming() (Server, bool) {
 	if s, ok := all.Find(account.IMAP); ok {
 		return s, true
 	}

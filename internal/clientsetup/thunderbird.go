@@ -73,7 +73,7 @@ const (
 // AndroidQR is what Thunderbird for Android reads from another Thunderbird's QR code: an
 // account with its password. It is empty without an incoming and an outgoing server.
 func AndroidQR(address string, password account.Secret, servers Servers) (account.Secret, error) {
-	in, inOK := servers.incoming()
+	in, inOK := servers.Incoming()
 	out, outOK := servers.Find(account.SMTP)
 	if !inOK || !outOK {
 		return account.Secret{}, nil

@@ -1,4 +1,6 @@
-package clientsetup
+// Package apple writes configuration profiles, by which iPhones, iPads and Macs set up a
+// mail account by themselves, and signs them.
+package apple
 
 import (
 	"errors"
@@ -7,10 +9,11 @@ import (
 	"howett.net/plist"
 
 	"postern/internal/account"
+	"postern/internal/clientsetup"
 )
 
-// ProfileType is the media type of Apple's configuration profiles.
-const ProfileType = "application/x-apple-aspen-config"
+// MediaType is the media type of Apple's configuration profiles.
+const MediaType = "application/x-apple-aspen-config"
 
 // Profile is an account to be set up on a device.
 type Profile struct {
@@ -21,7 +24,7 @@ type Profile struct {
 	Address      string // of mail, and login name
 	// Password is left out if it is empty: then the device asks for it.
 	Password account.Secret
-	Servers  Servers // For the account
+	Servers  clientsetup.Servers // For the account
 }
 
 // ErrNoServers says that a profile would not say where mail is read and sent.
@@ -69,7 +72,7 @@ const byPassword = "EmailAuthPassword"
 
 // Marshal writes the profile as a property list. Errors: ErrNoServers.
 func (p *Profile) Marshal() ([]byte, error) {
-	in, inOK := p.Servers.incoming()
+	in, inOK := p.Servers.Incoming()
 	out, outOK := p.Servers.Find(account.SMTP)
 	if !inOK || !outOK {
 		return nil, ErrNoServers

@@ -1,4 +1,4 @@
-package clientsetup
+package apple
 
 import (
 	"crypto"
