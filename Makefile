@@ -73,6 +73,7 @@ generate: $(BIN)/posternctl
 	$(BIN)/posternctl config reference > contrib/postern.toml
 	$(BIN)/posternctl reference > docs/reference/commands.md
 	$(GO) run ./internal/reference . docs/reference
+	scripts/proto
 
 # deb and rpm for amd64 and arm64, checksums, bill of materials: build/packages.
 package:

@@ -30,6 +30,12 @@ type Request struct {
 	Origin  string            // scheme, host and port of the page
 	State   []byte            // what Begin returned; nil for factors that return none
 	Input   map[string]string // form fields the page posted, by name
+	// Language is the page's: en, de, es, fr, ru. Session is the same for all that belongs
+	// to one login, enrolment or confirmation; Again says that somebody asked Begin for
+	// another message. Plug-ins are told all three.
+	Language string
+	Session  []byte
+	Again    bool
 }
 
 // Response is what a factor answers.
@@ -38,6 +44,7 @@ type Response struct {
 	// State is what Check needs and travels sealed through the browser.
 	Prompt []byte
 	State  []byte
+	// Check, with ErrPending: Prompt and State of one more question, if there is one.
 	// Check: what was proved.
 	Proof Proof
 	// Check, with ErrWrong: the code is right at another time; the device's clock is
