@@ -35,14 +35,16 @@ func (s *SignIn) Prompt(ctx context.Context, v *Visit, method string) (Prompt, e
 	if v.Passwordless() {
 		purpose = factor.Passwordless
 	}
-	return s.prompt(ctx, &v.person, prompted{method, purpose, v.t.ID, v.browser})
+	return s.prompt(ctx, &v.person, prompted{method, purpose, v.t.ID, v.browser, false})
 }
 
+// prompted is what a page asks for, and for whom.
 type prompted struct {
 	method  string
 	purpose factor.Purpose
 	bind    []byte
 	browser Browser
+	again   bool // another message is wanted
 }
 
 func (s *SignIn) prompt(ctx context.Context, p *person, q prompted) (Prompt, error) {
@@ -51,10 +53,15 @@ func (s *SignIn) prompt(ctx context.Context, p *person, q prompted) (Prompt, err
 		return Prompt{}, account.ErrNoRecord
 	}
 	r, err := f.Begin(ctx, factor.Request{Purpose: q.purpose, Account: p.Account, Policy: p.Policy, Now: s.now(),
-		Domain: domainOf(p.Account), Origin: q.browser.Origin})
+		Domain: domainOf(p.Account), Origin: q.browser.Origin, Language: q.browser.Language, Session: sessionOf(&q), Again: q.again})
 	if err != nil {
 		return Prompt{}, err
 	}
+	return s.sealPrompt(r, q)
+}
+
+// sealPrompt makes the page's prompt of what a factor answered.
+func (s *SignIn) sealPrompt(r factor.Response, q prompted) (Prompt, error) {
 	state, err := s.seal(purposeFactor, stateLife, factorState{Bind: q.bind, Method: q.method, Purpose: q.purpose, State: r.State})
 	shown := r.State
 	if q.purpose != factor.Enrol {
@@ -117,11 +124,11 @@ func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 			return turnedDown(AccountChanged)
 		}
 	}
-	state, err := s.factorState(r.State, prompted{r.Method, purpose, v.t.ID, v.browser})
+	state, err := s.factorState(r.State, prompted{r.Method, purpose, v.t.ID, v.browser, false})
 	if err != nil {
 		return turnedDown(TransactionOver) //nolint:nilerr // begun too long ago, or forged
 	}
-	t := &try{person: v.person, purpose: purpose, method: r.Method, state: state, input: r.Input,
+	t := &try{person: v.person, purpose: purpose, method: r.Method, state: state, input: r.Input, bind: v.t.ID,
 		browser: v.browser, event: effect.Event{Session: v.t.logID()}}
 	if v.Passwordless() {
 		return s.passwordless(ctx, v, t)

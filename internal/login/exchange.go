@@ -144,10 +144,6 @@ func (s *SignIn) spend(c *code, p person) ([]account.Edit, Reason) {
 }
 
 func (s *SignIn) spendProof(proof factor.Proof, p person) ([]account.Edit, Reason) {
-	f := s.factorOf(proof.Kind)
-	if f == nil || !p.allows(f) {
-		return nil, FactorForbidden
-	}
 	if a := blocked(p.Account, proof.Kind, time.Time{}); a.Reason == FactorDisabled {
 		return nil, FactorDisabled
 	}
@@ -158,20 +154,15 @@ func (s *SignIn) spendProof(proof factor.Proof, p person) ([]account.Edit, Reaso
 	if err != nil || !was.Live(s.now()) {
 		return nil, Damaged
 	}
+	f := s.factorOfRecord(&was)
+	if f == nil || !p.allows(f) {
+		return nil, FactorForbidden
+	}
 	now, err := f.Spend(was, proof, s.now())
 	if err != nil {
 		return nil, answerOf(err).Reason
 	}
 	return []account.Edit{{Was: &was, Now: &now}}, ""
-}
-
-func (s *SignIn) factorOf(k account.Kind) factor.Factor {
-	for _, f := range s.factors {
-		if f.Kind() == k {
-			return f
-		}
-	}
-	return nil
 }
 
 // begin adds the session together with the other edits. Errors are those of

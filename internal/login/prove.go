@@ -40,6 +40,7 @@ type try struct {
 	purpose  factor.Purpose
 	method   string
 	state    []byte
+	bind     []byte // what the page belongs to
 	input    map[string]string
 	browser  Browser
 	event    effect.Event // what the audit line starts from
@@ -53,6 +54,8 @@ type Answer struct {
 	Form   error         // with BadForm: what is wrong with it
 	Wait   time.Duration // with Backoff: how long
 	Drift  time.Duration // with WrongCode: how far the device's clock is off, 0 if not known
+	// Next is one more question, with FactorPending; nil: the same page again.
+	Next *Prompt
 	// Redirect is where the browser goes, with Granted.
 	Redirect string
 	// Device is the cookie of a browser that is to be trusted, with Granted; nil if not asked for.
@@ -72,11 +75,8 @@ func (s *SignIn) prove(ctx context.Context, t *try) Answer {
 		return a
 	}
 	var err error
-	t.response, err = f.Check(ctx, factor.Request{
-		Purpose: t.purpose, Account: t.Account, Policy: t.Policy, Now: s.now(), Domain: domainOf(t.Account),
-		Origin: t.browser.Origin, State: t.state, Input: t.input,
-	})
-	a := answerOf(err)
+	t.response, err = f.Check(ctx, s.request(t, s.now()))
+	a := s.question(t, answerOf(err))
 	a.Drift = t.response.Drift
 	if a.Reason == WrongCode {
 		a = s.wrong(ctx, f, t, a)

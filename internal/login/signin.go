@@ -3,10 +3,8 @@ package login
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"postern/internal/account"
@@ -74,8 +72,7 @@ type SignIn struct {
 	settings  SignInSettings
 
 	claims *claims
-	turns  [64]sync.Mutex // by account: tries of one account come one after the other
-	seed   maphash.Seed
+	turns  turns // tries of one account come one after the other
 }
 
 // SignInParts are what a SignIn stands on.
@@ -109,7 +106,7 @@ type SignInSettings struct {
 func NewSignIn(p SignInParts, settings SignInSettings) *SignIn {
 	return &SignIn{
 		gate: p.Gate, tokens: p.Tokens, signer: p.Signer, desk: p.Desk, newBackup: p.NewBackup, factors: p.Factors, handles: p.Handles,
-		recorder: p.Gate.recorder, settings: settings, claims: newClaims(), seed: maphash.MakeSeed(),
+		recorder: p.Gate.recorder, settings: settings, claims: newClaims(),
 	}
 }
 
@@ -118,9 +115,7 @@ func (s *SignIn) now() time.Time { return s.gate.now() }
 // turn gives the account's tries one after the other: of many at once, none is
 // answered before those that came first were counted (ATTACKS 7).
 func (s *SignIn) turn(id account.ID) func() {
-	m := &s.turns[maphash.String(s.seed, string(id))%uint64(len(s.turns))]
-	m.Lock()
-	return m.Unlock
+	return s.turns.take(id)
 }
 
 // Result is the answer to webmail.

@@ -21,6 +21,8 @@ type Browser struct {
 	Agent  string
 	Cookie string // value of the browser's own random cookie (NewBrowserCookie)
 	Origin string // scheme, host and port of the page
+	// Language is the page's, for factors that have texts of their own.
+	Language string
 }
 
 // NewBrowserCookie makes the value of the cookie that tells one browser from
@@ -160,7 +162,7 @@ func (c *claims) forget(now time.Time) {
 // in which they are to be offered. Those disabled by wrong tries are among Disabled.
 func (p *person) methods(factors []factor.Factor) (usable, disabled []string) {
 	for _, f := range factors {
-		if len(p.Account.Values(f.Kind())) == 0 || !p.allows(f) {
+		if !factor.Has(p.Account, f) || !p.allows(f) {
 			continue
 		}
 		if p.Account.State.Failures[f.Kind()] >= maxFailures {
