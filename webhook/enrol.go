@@ -26,6 +26,7 @@ var enrolPages = map[string]page{
 	web.PathEnrolToken:   {post: (*turn).enrolToken},
 	web.PathEnrolTOTP:    {post: func(t *turn) { t.enrolAnswer(web.TOTP) }},
 	web.PathEnrolPasskey: {post: func(t *turn) { t.enrolAnswer(web.Passkey) }},
+	web.PathEnrolPlugin:  {post: (*turn).enrolPluginPost},
 	web.PathEnrolSaved:   {post: (*turn).enrolSaved},
 	web.PathEnrolLater:   {post: (*turn).enrolLater},
 	web.PathEnrolDone:    {post: (*turn).enrolDone},
@@ -164,12 +165,21 @@ func (t *turn) enrolChosen() {
 // prepare begins the enrolment of a method.
 func (t *turn) prepare(en *enrolling, method string, status int, p *web.Problem) {
 	prompt, err := t.s.signIn.EnrolPrompt(t.r.Context(), en.Enrolee, method)
+	if err != nil && len(t.s.signIn.EnrolMethods(en.Enrolee)) > 1 {
+		t.s.log.Warn("a method cannot be added", "method", method, "error", err)
+		t.choose(en, http.StatusServiceUnavailable, &web.Problem{Code: web.MethodDown})
+		return
+	}
 	if err != nil {
 		t.unavailable(err)
 		return
 	}
 	t.token.factor = prompt.State
-	t.enrolPage(en, enrolForm{method: method, options: string(prompt.Data), status: status, problem: p})
+	f := enrolForm{method: method, options: string(prompt.Data), status: status, problem: p}
+	if web.Method(method).Plugin() {
+		f.name = t.s.pages.Label(t.r, web.Method(method))
+	}
+	t.enrolPage(en, f)
 }
 
 // enrolForm is the page of a method that is being added.
@@ -181,6 +191,10 @@ type enrolForm struct {
 
 func (t *turn) enrolPage(en *enrolling, f enrolForm) {
 	apps := en.Policy.AppPasswords
+	if web.Method(f.method).Plugin() {
+		t.enrolPluginPage(en, f)
+		return
+	}
 	if web.Method(f.method) == web.Passkey {
 		t.show(f.status, &web.EnrolPasskey{Common: t.enrolCommon(en, f.problem), Duty: t.duty(en), Options: f.options,
 			Name: f.name, More: en.more, Cancel: t.cancel(en), Apps: apps})
@@ -231,6 +245,9 @@ func (t *turn) enrolAnswer(method web.Method) {
 			login.Reply{Method: f.method, State: t.token.factor, Input: t.input()}, f.name)
 		if a.Outcome == account.Granted {
 			t.proved(en, done)
+			return
+		}
+		if t.nextQuestion(en, f, a) {
 			return
 		}
 		f.status, f.problem = t.problem(a, f.method)

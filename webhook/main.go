@@ -46,5 +46,6 @@ func check(ctx context.Context, cfg *app.Config) []error {
 	_, err = openPages(cfg)
 	errs = append(errs, err)
 	_, err = cfg.OpenSpool()
+	errs = append(errs, checkPlugins(ctx, cfg)...)
 	return append(errs, err, cfg.CheckMails(), cfg.CheckAuthSocket(ctx), daemon.CheckStore(ctx, cfg, roles...))
 }

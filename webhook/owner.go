@@ -117,7 +117,7 @@ func (t *turn) confirmGet() {
 // confirmMethod shows the page again for another method.
 func (t *turn) confirmMethod() {
 	if o := t.owner(); o != nil {
-		t.confirm(o, asked{method: t.field(web.FieldMethod)}, t.next(t.field(web.FieldNext)))
+		t.confirm(o, asked{method: t.field(web.FieldMethod), again: t.field(web.FieldAgain) == web.Yes}, t.next(t.field(web.FieldNext)))
 	}
 }
 
@@ -125,13 +125,16 @@ func (t *turn) confirm(o *login.Owner, q asked, next string) {
 	if q.status == 0 {
 		q.status = http.StatusOK
 	}
-	t.token = formToken{}
+	t.token = formToken{factor: t.token.factor}
 	page := &web.Confirm{Next: next}
 	if usable, disabled := t.s.signIn.ConfirmMethods(o); o.Account.TwoFactor() {
 		var ok bool
 		q.method = cmp.Or(q.method, t.lastMethod(o.Account.ID, usable))
-		page.Challenge, ok = t.challenge(usable, disabled, &q, func(method string) (login.Prompt, error) {
-			return t.s.signIn.ConfirmPrompt(t.r.Context(), o, method)
+		page.Challenge, ok = t.challenge(usable, disabled, &q, prompter{
+			begin:  func(method string) (login.Prompt, error) { return t.s.signIn.ConfirmPrompt(t.r.Context(), o, method) },
+			again:  func(method string) (login.Prompt, error) { return t.s.signIn.ConfirmAgain(t.r.Context(), o, method) },
+			resume: func(method, state string) (login.Prompt, error) { return t.s.signIn.ConfirmResume(o, method, state) },
+			wait:   func(m string) string { return t.path(web.PathConfirmWait, t.waits(m, &q, web.FieldNext, next)...) },
 		})
 		if !ok {
 			t.tell(http.StatusForbidden, web.Message{Code: web.MessageDenied})
@@ -152,12 +155,16 @@ func (t *turn) confirmPost() {
 	if o == nil {
 		return
 	}
-	q := asked{method: t.field(web.FieldMethod), problem: t.fault(), status: http.StatusUnprocessableEntity}
+	q := asked{method: t.field(web.FieldMethod), problem: t.fault(), status: http.StatusUnprocessableEntity, answered: true}
 	next := t.next(t.field(web.FieldNext))
 	if q.problem != nil {
 		t.confirm(o, q, next)
 		return
 	}
+	t.answerConfirm(o, q, next)
+}
+
+func (t *turn) answerConfirm(o *login.Owner, q asked, next string) {
 	var a login.Answer
 	if o.Account.TwoFactor() {
 		a = t.s.signIn.Confirm(t.r.Context(), o, login.Reply{Method: q.method, State: t.token.factor, Input: t.input()})
@@ -169,7 +176,9 @@ func (t *turn) confirmPost() {
 		t.redirect(next)
 		return
 	}
-	if q.status, q.problem = t.problem(a, q.method); q.problem == nil {
+	q.status, q.problem = t.problem(a, q.method)
+	t.pending(a, &q)
+	if q.problem == nil && a.Reason != login.FactorPending {
 		t.signedOut(http.StatusForbidden)
 		return
 	}

@@ -64,12 +64,16 @@ var formCodes = map[factor.FormProblem]web.ProblemCode{
 	factor.FormShort:      web.CodeShort,
 	factor.FormLong:       web.CodeLong,
 	factor.FormCharacters: web.CodeNotDigits,
+	factor.FormOther:      web.PluginForm,
 }
 
 // formCode says what is wrong with something that cannot be a code.
 func formCode(err error, m web.Method) web.ProblemCode {
 	if m == web.Passkey {
 		return web.PasskeyRefused
+	}
+	if factor.IsExpired(err) {
+		return web.CodeExpired
 	}
 	var f *factor.FormError
 	if !errors.As(err, &f) {
@@ -82,6 +86,9 @@ func formCode(err error, m web.Method) web.ProblemCode {
 }
 
 func wrongCode(m web.Method) web.ProblemCode {
+	if m.Plugin() {
+		return web.PluginWrong
+	}
 	switch m {
 	case web.Backup:
 		return web.BackupWrong

@@ -28,6 +28,7 @@ func fillFactors(p *web.Security, o *login.Owner, factors []desk.Factor, disable
 			c.Disabled = slices.Contains(disabled, string(web.Passkey))
 			p.Passkeys = append(p.Passkeys, passkeyRow(o, c))
 		default:
+			c.Disabled = pluginDisabled(disabled)
 			p.Plugins = append(p.Plugins, c)
 		}
 	}

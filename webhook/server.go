@@ -18,6 +18,7 @@ import (
 	"postern/internal/factor"
 	"postern/internal/login"
 	"postern/internal/oidc"
+	"postern/internal/plugin"
 	"postern/internal/web"
 )
 
@@ -32,14 +33,15 @@ type server struct {
 	public      *url.URL // of the pages
 	certificate certificate
 
-	gate   *login.Gate
-	signIn *login.SignIn
-	desk   *desk.Desk
-	backup *factor.BackupFactor
-	pages  *web.Pages
-	oidc   *oidc.Provider // nil: there are no clients
-	csrf   web.CSRF
-	now    func() time.Time
+	gate    *login.Gate
+	signIn  *login.SignIn
+	desk    *desk.Desk
+	backup  *factor.BackupFactor
+	plugins []*plugin.Factor
+	pages   *web.Pages
+	oidc    *oidc.Provider // nil: there are no clients
+	csrf    web.CSRF
+	now     func() time.Time
 }
 
 // open builds everything; it needs no directory yet.
@@ -87,7 +89,7 @@ func openPages(cfg *app.Config) (*web.Pages, error) {
 		return nil, err
 	}
 	o := web.Options{Base: public.Path, HTTPS: public.Scheme == "https", Language: cfg.Pages.Language,
-		Brand: web.Brand(cfg.Pages.Brand()), Brands: make(map[string]web.Brand)}
+		Brand: web.Brand(cfg.Pages.Brand()), Brands: make(map[string]web.Brand), Plugins: pluginTexts(cfg)}
 	for domain, b := range cfg.Pages.Domains {
 		o.Brands[domain] = web.Brand(b)
 	}
@@ -120,8 +122,11 @@ func (s *server) openSignIn() error {
 	if err != nil {
 		return err
 	}
+	if s.plugins, err = openPlugins(s.cfg, s.log); err != nil {
+		return err
+	}
 	s.signIn = s.cfg.OpenSignIn(app.SignInParts{Gate: s.gate, Desk: s.desk, Ring: s.Ring, Backup: s.backup,
-		Passkeys: passkeys, Handles: handles{s.Ring, s.Store}})
+		Passkeys: passkeys, Plugins: factorsOf(s.plugins), Handles: handles{s.Ring, s.Store}})
 	return nil
 }
 
@@ -134,6 +139,10 @@ func (s *server) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(ctx)
+	wait := runPlugins(ctx, s.plugins)
+	defer wait()
+	defer end()
 	return s.Base.Serve(ctx, daemon.Service{
 		Handler: s.routes(), Listeners: listeners, Finish: s.gate.Close,
 		Reload:    func() error { return s.certificate.reload(s.cfg) },

@@ -15,6 +15,7 @@ import (
 var signInPages = map[string]page{
 	web.PathSignIn:       {get: (*turn).signInGet, post: (*turn).signInPost},
 	web.PathSignInMethod: {post: (*turn).signInMethod},
+	web.PathSignInWait:   {get: (*turn).signInWait},
 	web.PathPasskey:      {get: (*turn).signInGet, post: (*turn).signInPost},
 }
 
@@ -47,7 +48,7 @@ func (t *turn) signInGet() {
 // signInMethod shows the page again for another method.
 func (t *turn) signInMethod() {
 	if v := t.visit(); v != nil {
-		t.ask(v, asked{method: t.field(web.FieldMethod)})
+		t.ask(v, asked{method: t.field(web.FieldMethod), again: t.field(web.FieldAgain) == web.Yes})
 	}
 }
 
@@ -59,12 +60,15 @@ func (t *turn) signInPost() {
 		}
 		return
 	}
+	t.answerSignIn(asked{method: t.field(web.FieldMethod), trust: t.field(web.FieldTrust) == web.Yes, answered: true})
+}
+
+func (t *turn) answerSignIn(q asked) {
 	v, reason := t.s.signIn.OpenToAnswer(t.token.page, t.browser)
 	if reason != "" {
 		t.over(v, reason)
 		return
 	}
-	q := asked{method: t.field(web.FieldMethod), trust: t.field(web.FieldTrust) == web.Yes}
 	if v.Passwordless() {
 		q.method = string(web.Passkey)
 	}
@@ -75,7 +79,10 @@ func (t *turn) signInPost() {
 		return
 	}
 	q.status, q.problem = t.problem(a, q.method)
+	t.pending(a, &q)
 	switch {
+	case q.next != nil || a.Reason == login.FactorPending:
+		t.ask(v, q)
 	case a.Outcome == account.Unavailable && v.Account == nil && !v.Passwordless():
 		t.unavailable(nil) // it could not even be read
 	case q.problem == nil || v.Account == nil && !v.Passwordless():
@@ -113,6 +120,11 @@ type asked struct {
 	trust   bool
 	status  int // 0: 200
 	problem *web.Problem
+
+	// Of plug-ins: another message is wanted; the page was answered, so that its question
+	// stays; one more question.
+	again, answered bool
+	next            *login.Prompt
 }
 
 // ask shows the page that asks for a factor.
@@ -126,8 +138,13 @@ func (t *turn) ask(v *login.Visit, q asked) {
 	}
 	usable, disabled := t.s.signIn.Methods(v)
 	q.method = cmp.Or(q.method, t.lastMethod(v.Account.ID, usable))
-	c, ok := t.challenge(usable, disabled, &q, func(method string) (login.Prompt, error) {
-		return t.s.signIn.Prompt(t.r.Context(), v, method)
+	c, ok := t.challenge(usable, disabled, &q, prompter{
+		begin:  func(method string) (login.Prompt, error) { return t.s.signIn.Prompt(t.r.Context(), v, method) },
+		again:  func(method string) (login.Prompt, error) { return t.s.signIn.Again(t.r.Context(), v, method) },
+		resume: func(method, state string) (login.Prompt, error) { return t.s.signIn.Resume(v, method, state) },
+		wait: func(m string) string {
+			return t.path(web.PathSignInWait, t.waits(m, &q, web.FieldToken, t.token.page)...)
+		},
 	})
 	if !ok {
 		t.over(v, login.FactorForbidden)
@@ -150,7 +167,7 @@ func (t *turn) askPasskey(v *login.Visit, q asked) {
 
 // challenge prepares the form of the method that is asked for, else of the best one;
 // false means that the account has none to offer.
-func (t *turn) challenge(usable, disabled []string, q *asked, prompt func(string) (login.Prompt, error)) (web.Challenge, bool) {
+func (t *turn) challenge(usable, disabled []string, q *asked, from prompter) (web.Challenge, bool) {
 	var c web.Challenge
 	for _, m := range usable {
 		c.Methods = append(c.Methods, web.Choice{Method: web.Method(m)})
@@ -168,7 +185,11 @@ func (t *turn) challenge(usable, disabled []string, q *asked, prompt func(string
 	default:
 		q.method = usable[0]
 	}
-	p, err := prompt(q.method)
+	p, err := t.prompt(q, from)
+	if login.TooOld(err) {
+		c.Method, c.Prompt = web.Method(q.method), t.questionOver(q)
+		return c, true
+	}
 	if err != nil {
 		t.s.log.Warn("a method cannot be offered", "method", q.method, "error", err)
 		q.status, q.problem = http.StatusServiceUnavailable, &web.Problem{Code: web.MethodDown}
@@ -176,10 +197,13 @@ func (t *turn) challenge(usable, disabled []string, q *asked, prompt func(string
 	}
 	t.token.factor = p.State
 	c.Method = web.Method(q.method)
-	if c.Method == web.Passkey {
+	switch {
+	case c.Method == web.Passkey:
 		c.Options = string(p.Data)
-	} else {
-		c.Prompt.Text = string(p.Data)
+	case c.Method.Plugin():
+		if c.Prompt, err = t.pluginPrompt(p.Data, q, from.wait(q.method)); err != nil {
+			t.s.log.Error("a plug-in's question cannot be shown", "method", q.method, "error", err)
+		}
 	}
 	return c, true
 }

@@ -49,7 +49,8 @@ func cleanToken(typed string) string {
 // begin reads what every page reads; false means that it has answered already. A
 // form must carry the CSRF token that was made for this browser.
 func (t *turn) begin() bool {
-	t.browser = login.Browser{Addr: t.s.browserAddr(t.r), Agent: effect.Clean(t.r.UserAgent()), Origin: origin(t.s.public)}
+	t.browser = login.Browser{Addr: t.s.browserAddr(t.r), Agent: effect.Clean(t.r.UserAgent()), Origin: origin(t.s.public),
+		Language: t.s.pages.Language(t.r)}
 	if t.r.Method != http.MethodPost {
 		t.token = formToken{page: t.r.URL.Query().Get(web.FieldToken)}
 		var err error

@@ -39,6 +39,7 @@ func TestReferenceIsValid(t *testing.T) {
 		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "#"), " = "); ok && strings.HasPrefix(line, "#") && !strings.Contains(name, " ") {
 			line = line[1:]
 		}
+		line = strings.Replace(line, "#[", "[", 1)
 		all.WriteString(line)
 	}
 	if _, err := app.Parse("reference", []byte(all.String())); err != nil {

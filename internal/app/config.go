@@ -29,6 +29,7 @@ type Config struct {
 	Pages        Pages             `toml:"pages" doc:"How the webhook's pages look and speak."`
 	OIDC         OIDC              `toml:"oidc" doc:"Webmail and other programs that sign users in by OpenID Connect, at webhook.public_url + \"oidc\": docs/guides/oidc.md"`
 	Passkeys     Passkeys          `toml:"passkeys" doc:"Passkeys and security keys (WebAuthn)."`
+	Plugins      map[string]Plugin `toml:"plugins" doc:"Second factors of the site's own, each a program beside the webhook: docs/guides/plugins.md. Policies call them plugin:NAME."`
 	Login        Login             `toml:"login" doc:"What decides a login."`
 	Sessions     Sessions          `toml:"sessions" doc:"Ending live mail sessions when what they began with is revoked. Without doveadm they go on until they reconnect."`
 	Mail         Mail              `toml:"mail" doc:"Mails to users about what happens to their accounts: docs/mails.md"`
@@ -152,6 +153,7 @@ func Default() Config {
 		Pages:    Pages{Domains: map[string]Brand{}},
 		OIDC:     OIDC{Clients: map[string]OIDCClient{}},
 		Passkeys: Passkeys{Origins: []string{}, Related: []string{}, Android: []string{}, Apple: []string{}, AAGUIDs: []string{}, Domains: map[string]RPDomain{}},
+		Plugins:  map[string]Plugin{},
 		Sessions: defaultSessions(),
 		Mail:     defaultMail(),
 		Throttle: throttle.Default(),

@@ -40,11 +40,30 @@ var examples = map[string]any{
 	"directory.postern_base":       "ou=postern,dc=example,dc=test",
 }
 
+// tables are examples of tables with a name of the administrator's choosing.
+var tables = map[string]any{
+	"plugins": Plugin{Path: "/usr/lib/postern/plugins/NAME", SHA256: strings.Repeat("0", 64), Args: []string{},
+		Timeout: defaultPluginTime, StartTimeout: defaultPluginTime},
+}
+
 func section(b *bytes.Buffer, f reflect.StructField, v reflect.Value) {
 	name := f.Tag.Get("toml")
+	if v.Kind() == reflect.Map {
+		example(b, f)
+		return
+	}
 	fmt.Fprintf(b, "\n# %s\n[%s]\n", f.Tag.Get("doc"), name)
 	for i := range v.NumField() {
 		setting(b, name, v.Type().Field(i), v.Field(i))
+	}
+}
+
+// example is a table of which there may be any number, none by default.
+func example(b *bytes.Buffer, f reflect.StructField) {
+	fmt.Fprintf(b, "\n# %s\n#[%s.NAME]\n", f.Tag.Get("doc"), f.Tag.Get("toml"))
+	one := reflect.ValueOf(tables[f.Tag.Get("toml")])
+	for i := range one.NumField() {
+		setting(b, f.Tag.Get("toml"), one.Type().Field(i), one.Field(i))
 	}
 }
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"postern/internal/desk"
@@ -21,11 +22,13 @@ type SignInParts struct {
 	// no other program has to contain what checks them.
 	Passkeys factor.Factor
 	Handles  login.Handles
+	// Plugins are plug-in factors, which come from the webhook, too.
+	Plugins []factor.Factor
 }
 
 // OpenSignIn builds webmail's sign-in.
 func (c *Config) OpenSignIn(p SignInParts) *login.SignIn {
-	factors := []factor.Factor{factor.TOTPFactor{}, p.Backup}
+	factors := slices.Concat([]factor.Factor{factor.TOTPFactor{}}, p.Plugins, []factor.Factor{p.Backup})
 	if p.Passkeys != nil {
 		factors = append([]factor.Factor{p.Passkeys}, factors...) // what resists phishing comes first
 	}

@@ -48,6 +48,7 @@ func (c *Config) problems() []error {
 	c.Pages.problems(&ps)
 	c.OIDC.problems(&ps, c.Webhook.Clients)
 	c.Passkeys.problems(&ps)
+	c.pluginProblems(&ps)
 	c.Sessions.problems(&ps)
 	c.Mail.problems(&ps)
 	c.Doctor.problems(&ps)

@@ -61,10 +61,18 @@ func validateMethods(list *[]string) error {
 		return fmt.Errorf("methods has more than %d entries", maxPluginCount)
 	}
 	for _, m := range *list {
-		plugin, ok := strings.CutPrefix(m, MethodPlugin)
-		if m != MethodTOTP && m != MethodPasskey && (!ok || plugin != "*" && !pluginName(plugin)) {
-			return fmt.Errorf("methods: %.80q is none of totp, passkey, plugin:NAME, plugin:*", m)
+		if err := ValidateMethod(m); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// ValidateMethod says what is wrong with an entry of methods.
+func ValidateMethod(m string) error {
+	plugin, ok := strings.CutPrefix(m, MethodPlugin)
+	if m != MethodTOTP && m != MethodPasskey && (!ok || plugin != "*" && !pluginName(plugin)) {
+		return fmt.Errorf("methods: %.80q is none of totp, passkey, plugin:NAME, plugin:*", m)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type Options struct {
 	Location *time.Location // zone of the times shown; nil: UTC
 	Brand    Brand          // the site's
 	Brands   map[string]Brand
+	Plugins  map[string]PluginText // by the plug-in's name
 }
 
 // Pages renders view models. It is safe for concurrent use.
@@ -80,6 +81,7 @@ type frame struct {
 	Passkeys bool   // the page needs the WebAuthn script
 	Problem  string // message of what went wrong
 	Field    string // where
+	Refresh  string // of a page that asks again by itself
 	Styles   []string
 }
 
@@ -110,8 +112,9 @@ func (p *Pages) frame(r *http.Request, page Page) *frame {
 		f.Self = r.URL.RequestURI()
 	}
 	if c.Problem != nil {
-		f.Problem, f.Field = "problem_"+string(c.Problem.Code), c.Problem.field()
+		f.Problem, f.Field = "problem_"+string(c.Problem.Code), pluginField(page, c.Problem.field())
 	}
+	f.Refresh = refresh(f)
 	f.Styles = []string{p.assets.url("page.css"), f.B.css}
 	if f.B.Stylesheet != "" {
 		f.Styles = append(f.Styles, f.B.Stylesheet)
@@ -169,7 +172,7 @@ func sources(origins []string) string {
 func (p *Problem) field() string {
 	switch p.Code {
 	case CodeEmpty, CodeShort, CodeLong, CodeNotDigits, CodeWrong, CodeUsed, CodeExpired,
-		BackupForm, BackupWrong, BackupUsed, TooManyTries:
+		BackupForm, BackupWrong, BackupUsed, TooManyTries, PluginWrong, PluginForm:
 		return FieldCode
 	case PasswordEmpty, PasswordWrong:
 		return FieldPassword

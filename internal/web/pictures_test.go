@@ -26,7 +26,7 @@ var pictures = flag.String("pictures", "", "directory to write a picture of each
 // pictured has a sample for each template that is a page.
 var pictured = map[string]string{
 	"signin": "signin-totp", "passkey": "passkey", "start": "start", "message": "message-expired",
-	"enrol": "enrol", "enroltotp": "enrol-totp", "enrolpasskey": "enrol-passkey", "backupcodes": "backup-codes",
+	"enrol": "enrol", "enroltotp": "enrol-totp", "enrolpasskey": "enrol-passkey", "enrolplugin": "enrol-plugin", "backupcodes": "backup-codes",
 	"enroldone": "enrol-done", "enroltoken": "enrol-token",
 	"security": "security", "confirm": "confirm-totp", "rename": "rename", "remove": "remove-passkey", "ask": "ask-disable-1",
 	"appnew": "app-new", "appcreated": "app-created",

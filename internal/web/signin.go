@@ -21,12 +21,6 @@ type Challenge struct {
 	Disabled bool
 }
 
-// Prompt is what a plug-in factor asks, in the page's language if it can.
-type Prompt struct {
-	Text  string // what to do: "Confirm the message on your phone"
-	Label string // of FieldCode; empty: no field, only a button to go on
-}
-
 // SignIn is the second step after a right password.
 type SignIn struct {
 	Common

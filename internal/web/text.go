@@ -49,7 +49,7 @@ func (p *Pages) parse() error {
 }
 
 func (p *Pages) functions(lang string) template.FuncMap {
-	w := &words{texts: p.langs.texts[lang], zone: p.options.Location}
+	w := &words{texts: p.langs.texts[lang], zone: p.options.Location, lang: lang, plugins: p.options.Plugins}
 	return template.FuncMap{
 		"t": w.text, "date": w.date, "moment": w.moment, "clock": w.clock, "span": w.span,
 		"addr": address, "name": personal, "icon": icon, "path": p.Path, "asset": p.assets.url,
@@ -59,14 +59,17 @@ func (p *Pages) functions(lang string) template.FuncMap {
 		"messageIcon": messageIcon, "messageTone": messageTone, "eventTone": eventTone,
 		"actionIcon": actionIcon, "actionTone": actionTone, "shownIcon": shownIcon, "stateTone": stateTone, "kindIcon": kindIcon,
 		"level": levelOf, "hours": hoursOf, "isWide": isWide,
-		"label": w.label, "methodIcon": methodIcon, "digits": digits, "webmail": w.webmail,
+		"label": w.label, "choice": func(m Method) Choice { return Choice{Method: m} }, "enrolLabel": w.enrolLabel, "enrolHint": w.enrolHint,
+		"methodIcon": methodIcon, "digits": digits, "webmail": w.webmail,
 	}
 }
 
 // words turns message ids into texts of one language.
 type words struct {
-	texts *i18n.Localizer
-	zone  zone
+	texts   *i18n.Localizer
+	zone    zone
+	lang    string
+	plugins map[string]PluginText
 }
 
 // text returns the message with its arguments, given as name and value in turn. The
@@ -111,8 +114,8 @@ func (w *words) label(c Choice) (any, error) {
 	if c.Label != "" {
 		return c.Label, nil
 	}
-	if strings.HasPrefix(string(c.Method), "plugin:") {
-		return strings.TrimPrefix(string(c.Method), "plugin:"), nil
+	if c.Method.Plugin() {
+		return w.pluginLabel(c.Method), nil
 	}
 	return w.text("method_" + string(c.Method))
 }
@@ -128,6 +131,9 @@ func (w *words) webmail(f *frame) (any, error) {
 // digits is how long the codes are that a page asks for.
 func digits(f *frame) int {
 	n := 0
+	if q := prompt(f.Page); q != nil && q.Digits > 0 {
+		return q.Digits
+	}
 	switch p := f.Page.(type) {
 	case *SignIn:
 		n = p.Digits

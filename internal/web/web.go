@@ -28,17 +28,20 @@ import (
 const (
 	PathSignIn        = "sign-in"                    // GET, POST: the factor's fields, FieldTrust
 	PathSignInMethod  = "sign-in/method"             // POST FieldMethod: another way
+	PathSignInWait    = "sign-in/wait"               // GET FieldQuestion, FieldMethod in the query: is there an answer
 	PathPasskey       = "passkey"                    // GET, POST FieldResponse: sign-in without password
 	PathEnrol         = "enrol"                      // GET, POST FieldMethod: which method to add
 	PathEnrolToken    = "enrol/token"                // POST FieldEnrolToken
 	PathEnrolTOTP     = "enrol/totp"                 // POST FieldCode, FieldName
 	PathEnrolPasskey  = "enrol/passkey"              // POST FieldResponse, FieldName
+	PathEnrolPlugin   = "enrol/plugin"               // POST FieldMethod, FieldCode, FieldName
 	PathEnrolSaved    = "enrol/saved"                // POST FieldSaved: the backup codes are saved
 	PathEnrolLater    = "enrol/later"                // POST: within the grace period
 	PathEnrolDone     = "enrol/done"                 // POST: on to the webmail
 	PathSecurity      = "security"                   // GET
 	PathConfirm       = "security/confirm"           // GET FieldNext in the query; POST: FieldNext, the method's fields
 	PathConfirmMethod = "security/confirm/method"    // POST FieldMethod, FieldNext
+	PathConfirmWait   = "security/confirm/wait"      // GET as PathSignInWait, FieldNext
 	PathAdd           = "security/add"               // GET, FieldMethod in the query or to be chosen: begins an enrolment
 	PathRename        = "security/rename"            // GET FieldKind, FieldID in the query; POST with FieldName
 	PathRemove        = "security/remove"            // GET FieldKind, FieldID in the query; POST
@@ -62,6 +65,8 @@ const (
 	FieldMethod   = "method"   // a Method
 	FieldCode     = "code"     // TOTP, backup code, or what a plug-in asks for, as typed
 	FieldTrust    = "trust"    // "yes": trust this device
+	FieldQuestion = "s"        // of a plug-in's question, sealed, where a page waits for its answer
+	FieldAgain    = "again"    // "yes": another message
 	FieldResponse = "response" // a passkey's answer: PublicKeyCredential as JSON (WebAuthn level 3, section 5.1)
 	// FieldFault is what the browser's WebAuthn interface failed with, as the name
 	// of a DOMException: "SecurityError" (the relying party does not fit the page:
@@ -180,6 +185,8 @@ const (
 	MethodDisabled  ProblemCode = "method_disabled" // this method, after too many tries; choose another
 	MethodDown      ProblemCode = "method_down"     // this method cannot be checked now
 	Pending         ProblemCode = "pending"         // a plug-in has no answer yet
+	PluginWrong     ProblemCode = "plugin_wrong"    // FieldCode: not accepted by a plug-in
+	PluginForm      ProblemCode = "plugin_form"     // FieldCode: no answer to a plug-in's question
 	PasskeyRefused  ProblemCode = "passkey_refused" // not one of this account, or its answer is wrong
 	PasskeyUV       ProblemCode = "passkey_uv"      // fingerprint, face or screen lock was needed
 	PasskeyCopied   ProblemCode = "passkey_copied"  // counter went back (ATTACKS 29)

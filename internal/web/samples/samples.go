@@ -93,12 +93,16 @@ func signIn() []Sample {
 	wait.Problem.Wait = 30 * time.Second
 	plugin := signInPage(common(), "plugin:push")
 	plugin.Methods = choices("plugin:push", web.TOTP)
-	plugin.Prompt = web.Prompt{Text: "Confirm the message that we sent to your phone."}
+	plugin.Prompt = web.Prompt{Text: "Confirm the message that we sent to your phone.", Wait: "/2fa/sign-in/wait?s=x", Seconds: 3, Again: true}
 	pending := *plugin
+	choice := signInPage(common(), "plugin:push")
+	choice.Methods = choices("plugin:push", web.TOTP)
+	choice.Prompt = web.Prompt{Title: "Where to?", Text: "Choose where we send the code.",
+		Options: []web.PromptOption{{ID: "1", Label: "Text message to +49 … 42"}, {ID: "2", Label: "Call to +49 … 17"}}}
 	pending.Common = with(web.Pending)
 	radius := signInPage(common(), "plugin:radius")
 	radius.Methods = choices("plugin:radius")
-	radius.Prompt = web.Prompt{Text: "Enter the code of your token.", Label: "Token code"}
+	radius.Prompt = web.Prompt{Text: "Enter the code of your token.", Kind: "code", Label: "Token code", Digits: 8}
 	alone := signInPage(common(), web.TOTP)
 	alone.Methods, alone.TrustDays, alone.Digits = choices(web.TOTP), 0, 8
 	disabled := signInPage(common(), web.TOTP)
@@ -117,6 +121,7 @@ func signIn() []Sample {
 		{Name: "signin-plugin-push", Page: plugin},
 		{Name: "signin-plugin-pending", Page: &pending},
 		{Name: "signin-plugin-code", Page: radius},
+		{Name: "signin-plugin-choice", Page: choice},
 		{Name: "signin-nobody", Page: &web.SignIn{Challenge: web.Challenge{Method: web.TOTP, Methods: choices(web.TOTP)}}},
 	}
 }
@@ -142,8 +147,13 @@ func problems() []Sample {
 		add(p, signInPage(with(p), web.Passkey))
 	}
 	expired := signInPage(with(web.CodeExpired), "plugin:sms")
-	expired.Methods, expired.Prompt = choices("plugin:sms"), web.Prompt{Text: "We sent you a message.", Label: "Code"}
+	expired.Methods, expired.Prompt = choices("plugin:sms"), web.Prompt{Text: "We sent you a message.", Over: true}
 	add(web.CodeExpired, expired)
+	for _, p := range []web.ProblemCode{web.PluginWrong, web.PluginForm} {
+		page := signInPage(with(p), "plugin:sms")
+		page.Methods, page.Prompt = choices("plugin:sms", web.TOTP), web.Prompt{Text: "We sent you a message.", Kind: "code", Label: "Code", Again: true}
+		add(p, page)
+	}
 	for _, p := range []web.ProblemCode{web.PasskeyKnown, web.PasskeyKind} {
 		add(p, &web.EnrolPasskey{Common: with(p), Options: createOptions})
 	}
@@ -227,6 +237,10 @@ func enrol() []Sample {
 		{Name: "enrol-totp-more", Page: more},
 		{Name: "enrol-totp-long", Page: long, Long: true},
 		{Name: "enrol-passkey", Page: &web.EnrolPasskey{Common: common(), Duty: grace, Options: createOptions, Name: "Firefox on Linux", Apps: true}},
+		{Name: "enrol-plugin", Page: &web.EnrolPlugin{Common: common(), Duty: grace, Method: "plugin:sms", Name: "Text message", Apps: true,
+			Prompt: web.Prompt{Text: "We send a code to this number.", Kind: "tel", Label: "Telephone number", Hint: "With the country's code, such as +49 151 23456789"}}},
+		{Name: "enrol-plugin-more", Page: &web.EnrolPlugin{Common: with(web.CodeWrong), Method: "plugin:sms", Name: "Text message", More: true, Cancel: "/2fa/security",
+			Prompt: web.Prompt{Text: "Enter the code that we sent to +49 … 89.", Kind: "code", Label: "Code", Digits: 6, Again: true}}},
 		{Name: "enrol-passkey-more", Page: &web.EnrolPasskey{Common: common(), Options: createOptions, More: true, Cancel: "/2fa/security"}},
 		{Name: "backup-codes", Page: codes(common(), false)},
 		{Name: "backup-codes-fresh", Page: codes(common(), true)},
