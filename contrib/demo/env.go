@@ -111,6 +111,7 @@ Try in a browser:
 
   Open @WEBMAIL@/ and sign in as bob@example.test. Below Settings, Security
   set up an authenticator app by the QR code, keep the backup codes, log out, and sign in again.
+  A mail in bob@'s inbox tells him what happened to his account, and by whom; Security shows it, too.
   No telephone at hand? "totp add" below gives carol@ an authenticator; sign in as her with
   the code that "totp code" shows.
 

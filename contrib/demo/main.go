@@ -200,6 +200,7 @@ func startSite(ctx context.Context) (*mailtest.Site, error) {
 func options() mailtest.Options {
 	return mailtest.Options{
 		EndSessions: true,
+		Mails:       true,
 		Dovecot:     &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
 		Postfix:     &mailtest.PostfixOptions{},
 		Webmail: &mailtest.WebmailOptions{

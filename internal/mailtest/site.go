@@ -30,6 +30,9 @@ type Options struct {
 	Webmail *WebmailOptions
 	// EndSessions configures [sessions]: what is revoked ends at the site's Dovecot.
 	EndSessions bool
+	// Mails configures [mail]: owners are told by mail what happens, which the site's
+	// Postfix takes, or where there is none, Dovecot.
+	Mails bool
 	// Binaries is a directory with Postern's programs. Empty: built from the source.
 	Binaries string
 	// WithoutPolicyserver starts none, and makes no keys: neither the policyserver
@@ -159,12 +162,24 @@ func (s *Site) sessionSettings() Settings {
 	}}
 }
 
+// mailSettings let owners be told by mail.
+func (s *Site) mailSettings() Settings {
+	server := "lmtp://" + loopback(s.Dovecot.LMTP)
+	if s.Postfix != nil {
+		server = "smtp://" + loopback(s.Postfix.RelayPort)
+	}
+	return Settings{"mail": {"server": server, "spool": filepath.Join(s.Dir, "mails")}}
+}
+
 // settings are the options' settings, and for Dovecot 2.4 its own user, which has
 // another number in its root directory than here.
 func (s *Site) settings() Settings {
 	all := Settings{}
 	if s.options.EndSessions {
 		all = s.sessionSettings()
+	}
+	if s.options.Mails {
+		all = all.merge(s.mailSettings())
 	}
 	if s.Dovecot != nil {
 		all = all.merge(Settings{"login": {"auth_socket": s.Dovecot.AuthSocket()}})

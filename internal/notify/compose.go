@@ -122,7 +122,7 @@ func (c *Composer) Compose(letters []*Letter, wanted string, last bool) (*Mail, 
 	m := &Mail{Topic: string(first.Topic), User: effect.Clean(first.User), Domain: first.Domain, Brand: c.brand(first.Domain)}
 	m.Lang = c.language(wanted, m.Brand)
 	s := &speech{c: c, lang: m.Lang}
-	m.Subject, m.Text = s.statement(first), s.text("mail_text_"+string(first.Topic), arguments(first))
+	m.Subject, m.Text = s.statement(first), s.text("mail_text_"+string(first.Topic), nil)
 	m.Facts = s.facts(first)
 	for _, l := range list[1:] {
 		m.Also = append(m.Also, Fact{s.moment(l.Time), s.line(l)})
