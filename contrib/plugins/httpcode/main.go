@@ -1,0 +1,30 @@
+// Command httpcode is a plug-in factor that sends one-time codes through an HTTP gateway:
+// text messages, Matrix, ntfy, or whatever takes a request. Its one argument is its
+// configuration file; docs/guides/plugins.md says what stands in it.
+//
+// The code is made here, of the system's random numbers. What travels through the browser
+// is its hash with a salt, sealed by the webhook; the code itself is in the message alone.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"postern/plugin"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: httpcode CONFIG-FILE, started by Postern's webhook")
+		os.Exit(2)
+	}
+	f, err := open(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	plugin.Serve(plugin.Info{Name: "httpcode", Version: version}, f)
+}
