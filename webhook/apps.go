@@ -69,6 +69,9 @@ func (t *turn) appPost() {
 	page := &web.AppCreated{Common: t.ownerCommon(o, nil), Name: made.Name, Login: o.Account.Name,
 		Password: made.Password, Services: made.Services, Expires: made.Expires}
 	page.Self = t.path(web.PathSecurity)
+	if err := t.addServers(page, made.ID, o.Account); err != nil {
+		t.s.log.Error("a new app password is shown without server settings", "error", err) // it would be lost otherwise
+	}
 	t.show(http.StatusOK, page)
 }
 

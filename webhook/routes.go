@@ -21,12 +21,13 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/openapi.yaml", describe)
 	mux.HandleFunc(pathBasic, s.basic)
 	s.wellKnown(mux)
+	s.autoconfig(mux)
 	mux.HandleFunc("GET /livez", daemon.HandleLive)
 	mux.Handle("GET /readyz", s.forInsiders(http.HandlerFunc(s.HandleReady)))
 	mux.Handle("GET /metrics", s.forInsiders(s.Metrics.Handler()))
 	s.oidcPrograms(mux)
 	mux.Handle(s.public.Path, s.forBrowsers(s.pageRoutes()))
-	return mux
+	return anyCase(mux)
 }
 
 // forInsiders keeps from browsers what is for the administrator.
@@ -76,7 +77,7 @@ type page struct {
 // package web's.
 func (s *server) pageRoutes() http.Handler {
 	mux := http.NewServeMux()
-	for _, group := range []map[string]page{signInPages, enrolPages, securityPages} {
+	for _, group := range []map[string]page{signInPages, enrolPages, securityPages, setupPages} {
 		for path, p := range group {
 			mux.Handle(s.pages.Path(path), s.pages.Protect(s.page(p)))
 		}

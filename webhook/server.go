@@ -39,6 +39,7 @@ type server struct {
 	backup  *factor.BackupFactor
 	plugins []*plugin.Factor
 	pages   *web.Pages
+	setup   setup
 	oidc    *oidc.Provider // nil: there are no clients
 	csrf    web.CSRF
 	now     func() time.Time
@@ -50,7 +51,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, log: log, now: time.Now}
-	var errs [8]error
+	var errs [9]error
 	s.clients, errs[0] = openClients(cfg)
 	s.proxies, errs[1] = cfg.TrustedProxies()
 	s.public, errs[2] = url.Parse(cfg.Webhook.PublicURL)
@@ -62,6 +63,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	s.pages, errs[5] = openPages(cfg)
 	errs[6] = s.openSignIn()
 	errs[7] = s.openOIDC()
+	errs[8] = s.openSetup()
 	s.csrf = web.CSRF{Key: pageKey{s.Ring}}
 	s.times = s.Metrics.Histogram("postern_hook_seconds", "Duration of the hook API's methods.", "method",
 		.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5)

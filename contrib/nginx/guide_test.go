@@ -92,17 +92,24 @@ func TestGuideWebhook(t *testing.T) {
 // TestGuideNginx: nginx takes the guide's server block with the files that it
 // includes.
 func TestGuideNginx(t *testing.T) {
+	for _, guide := range []string{"webmail.md", "mail-programs.md"} {
+		t.Run(guide, func(t *testing.T) { nginxTakes(t, guide) })
+	}
+}
+
+func nginxTakes(t *testing.T, guide string) {
+	t.Helper()
 	mailtest.Long(t)
 	n, err := mailtest.PrepareNginx()
 	must(t, err)
 	t.Cleanup(n.Stop)
-	for _, name := range []string{"postern.conf", "postern-proxy.conf"} {
+	for _, name := range []string{"postern.conf", "postern-proxy.conf", "postern-autoconfig.conf"} {
 		text, err := os.ReadFile(name)
 		must(t, err)
 		write(t, filepath.Join(n.Dir, "snippets", name), string(text))
 	}
 	certificate := "ssl_certificate " + filepath.Join(n.Dir, "cert.pem") + "; ssl_certificate_key " + filepath.Join(n.Dir, "key.pem") + ";\n}\n"
-	server := strings.TrimSuffix(strings.TrimSpace(snippet(t, "webmail.md", "nginx")), "}") + certificate
+	server := strings.TrimSuffix(strings.TrimSpace(snippet(t, guide, "nginx")), "}") + certificate
 	conf := filepath.Join(n.Dir, "nginx.conf")
 	write(t, conf, "pid "+n.Dir+"/pid;\nevents {}\nhttp {\n"+server+"}\n")
 	if out, err := exec.CommandContext(t.Context(), "/usr/sbin/nginx", "-t", "-c", conf, "-e", filepath.Join(n.Dir, "error.log")).CombinedOutput(); err != nil {

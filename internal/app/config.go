@@ -27,6 +27,7 @@ type Config struct {
 	Policyserver Policyserver      `toml:"policyserver" doc:"The daemon that checkpassword and the Lua passdb ask."`
 	Webhook      Webhook           `toml:"webhook" doc:"The daemon beside webmail: hook API and pages."`
 	Pages        Pages             `toml:"pages" doc:"How the webhook's pages look and speak."`
+	ClientSetup  ClientSetup       `toml:"client_setup" doc:"How mail programs reach this site: the server settings beside a new app password, Apple's profiles, Thunderbird's autoconfig and Outlook's autodiscover: docs/guides/mail-programs.md"`
 	OIDC         OIDC              `toml:"oidc" doc:"Webmail and other programs that sign users in by OpenID Connect, at webhook.public_url + \"oidc\": docs/guides/oidc.md"`
 	Passkeys     Passkeys          `toml:"passkeys" doc:"Passkeys and security keys (WebAuthn)."`
 	Plugins      map[string]Plugin `toml:"plugins" doc:"Second factors of the site's own, each a program beside the webhook: docs/guides/plugins.md. Policies call them plugin:NAME."`

@@ -46,6 +46,7 @@ func (c *Config) problems() []error {
 	c.listeners(&ps)
 	c.Webhook.problems(&ps)
 	c.Pages.problems(&ps)
+	c.ClientSetup.problems(&ps)
 	c.OIDC.problems(&ps, c.Webhook.Clients)
 	c.Passkeys.problems(&ps)
 	c.pluginProblems(&ps)

@@ -38,6 +38,15 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
+func TestDomain(t *testing.T) {
+	for text, want := range map[string]string{"Example.TEST.": "example.test", "bücher.example": "xn--bcher-kva.example", "localhost": "", "": "",
+		"a/../b.test": "", "a b.test": "", "<x>.test": "", "-a.test": "", strings.Repeat("a.", 127) + "test": ""} {
+		if got := Domain(text); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
 func TestP5_Autoconfig(t *testing.T) {
 	b, err := Autoconfig("example.test", `Mail "<&>"`, servers(t, "example.test"))
 	if err != nil {

@@ -10,11 +10,13 @@ package clientsetup
 import (
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"postern/internal/account"
+	"postern/internal/policy"
 )
 
 // Server is where one service is.
@@ -45,6 +47,18 @@ func ParseServer(s account.Service, text string) (Server, error) {
 		return Server{}, fmt.Errorf("%q is not the name of a host", host)
 	}
 	return Server{s, host, uint16(port), startTLS[uint16(port)]}, nil
+}
+
+// name is a host's name of several labels (RFC 1123 section 2.1).
+var name = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// Domain is a domain as its servers' names are made of it; "" if it cannot be one.
+func Domain(text string) string {
+	domain := policy.DomainName(text)
+	if len(domain) > 253 || !name.MatchString(domain) {
+		return ""
+	}
+	return domain
 }
 
 // Servers are a site's, in the order in which people look for them.

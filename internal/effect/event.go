@@ -29,6 +29,7 @@ const (
 	DeviceTrusted      Action = "device_trusted"
 	AppPasswordCreated Action = "app_password_created"
 	AppPasswordRevoked Action = "app_password_revoked"
+	ProfileFetched     Action = "profile_fetched" // with an app password in it, for a device
 	TOTPAdded          Action = "totp_added"
 	TOTPRemoved        Action = "totp_removed"
 	TOTPCodeShown      Action = "totp_code_shown"

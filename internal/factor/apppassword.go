@@ -34,6 +34,8 @@ type AppPassword struct {
 	Verifier []byte            `cbor:"1,keyasint"` // SHA-256 of the 23 verifier characters: 115 random bits need no slow hash
 	Services []account.Service `cbor:"2,keyasint,omitempty"`
 	Networks []netip.Prefix    `cbor:"3,keyasint,omitempty"` // empty: from anywhere
+	// Fetched says that a device has fetched the profile with this app password in it.
+	Fetched bool `cbor:"4,keyasint,omitempty"`
 }
 
 // DecodeAppPassword reads the body of an app password's record. A body without a

@@ -51,10 +51,20 @@ type AppCreated struct {
 	Expires  time.Time
 	QR       account.Secret // what the QR code behind a click holds; empty: none
 	Servers  []Server       // settings to type in by hand
-	Profile  string         // path of a one-time Apple profile; empty: none
+	Profile  string         // path of the page with a one-time Apple profile; empty: none
+	Address  account.Secret // the same as a whole address, as a QR code for a telephone
 }
 
 func (*AppCreated) view() (string, string) { return "appcreated", "appcreated_title" }
+
+// Profile is where a device fetches its profile, once. Whoever has the address may.
+type Profile struct {
+	Common
+	Name  string // of the app password
+	Login string
+}
+
+func (*Profile) view() (string, string) { return "profile", "profile_title" }
 
 // Server is one line of a mail program's settings.
 type Server struct {

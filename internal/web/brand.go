@@ -117,6 +117,9 @@ func (p *Pages) addBrand(b Brand) (*brand, error) {
 	return &brand{Brand: b, css: p.assets.add("brand.css", b.colours())}, nil
 }
 
+// Name is what the product is called for a domain's accounts.
+func (p *Pages) Name(domain string) string { return p.brandOf(domain).Name }
+
 func (p *Pages) brandOf(domain string) *brand {
 	if b, ok := p.brands[strings.ToLower(domain)]; ok {
 		return b

@@ -50,6 +50,7 @@ const (
 	PathSessionsEnd   = "security/sessions/end"      // GET: asks; POST: logs out everywhere
 	PathDevicesEnd    = "security/devices/end"       // GET: asks; POST: no device is trusted any more
 	PathAppPassword   = "security/app-password"      // GET: the form; POST: makes one
+	PathProfile       = "profile"                    // GET FieldToken: a device's profile; POST: fetches it, FieldWithout: without the password
 	PathAppsEnd       = "security/app-passwords/end" // GET: asks; POST: revokes all
 	PathDisable       = "security/disable"           // GET: asks; POST: two-step login off
 	PathSeen          = "security/seen"              // POST FieldID: the alerts up to Security.Seen are hidden
@@ -83,6 +84,7 @@ const (
 	FieldService    = "service"  // one of account.Scopes; several
 	FieldNetworks   = "networks" // addresses and prefixes, separated by blanks, commas or lines
 	FieldExpires    = "expires"  // days from now; "0": never
+	FieldWithout    = "without"  // "yes": the password is left out
 	FieldLanguage   = "lang"
 	FieldNext       = "next" // where to go on
 )

@@ -125,13 +125,14 @@ func apps() []Sample {
 			{Service: account.IMAP, Host: "imap.example.test", Port: 993},
 			{Service: account.SMTP, Host: "smtp.example.test", Port: 587, StartTLS: true},
 		},
-		Profile: "/2fa/profile/xyz",
+		Profile: "/2fa/profile?t=xyz", Address: account.SecretString("https://mail.example.test/2fa/profile?t=xyz"),
 	}
 	created.Self = ""
 	long := *created
 	long.User, long.Login = longUser, longUser
 	return []Sample{
 		{Name: "app-new", Page: appNew(common())},
+		{Name: "profile", Page: &web.Profile{Common: common(), Name: "iPhone", Login: "alice@example.test"}},
 		{Name: "app-created", Page: created},
 		{Name: "app-created-plain", Page: &web.AppCreated{Common: common(), Name: "Scanner", Login: "alice@example.test", Password: created.Password, Services: []account.Service{account.DAV}}},
 		{Name: "app-created-long", Page: &long, Long: true},
