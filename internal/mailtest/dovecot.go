@@ -18,7 +18,7 @@ import (
 type Version string
 
 // V23 is Debian 12's, run from the system. V24 is Debian 13's, run in a root
-// directory of its own, which scripts/trixie-root builds.
+// directory of its own, which scripts/debian-root builds.
 const (
 	V23 Version = "2.3"
 	V24 Version = "2.4"
@@ -131,12 +131,12 @@ func trixieRoot(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(src, "scripts", "trixie-root"))
+	cmd := exec.CommandContext(ctx, filepath.Join(src, "scripts", "debian-root"), "trixie")
 	var complaints logBuffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("trixie-root: %w: %s", err, complaints.tail())
+		return "", fmt.Errorf("debian-root: %w: %s", err, complaints.tail())
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -19,7 +19,7 @@ import (
 type RoundcubeVersion string
 
 // RC165 is Debian 12's, run from the system. RC1618 is Debian 13's, run in the
-// root directory that scripts/trixie-root builds, whatever the site's Dovecot is.
+// root directory that scripts/debian-root builds, whatever the site's Dovecot is.
 const (
 	RC165  RoundcubeVersion = "1.6.5"
 	RC1618 RoundcubeVersion = "1.6.18"

@@ -22,7 +22,7 @@ type SOGoOptions struct {
 }
 
 // SOGo is a running SOGo of Debian 13 with its database and cache, in the root
-// directory that scripts/trixie-root builds. Nginx shows it to browsers by what
+// directory that scripts/debian-root builds. Nginx shows it to browsers by what
 // Location returns.
 type SOGo struct {
 	// Dir holds its files, as we see it, Root is the root directory in which it runs.
@@ -67,7 +67,7 @@ func (s *SOGo) start(ctx context.Context, o SOGoOptions) error {
 	if err := s.own(ctx); err != nil {
 		return err
 	}
-	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-euc", sogoNamespace, "sogo", s.Root, s.Dir, filepath.Join(s.inside(), "run"))
+	cmd := exec.Command("unshare", "--mount", "/bin/sh", "-euc", sogoNamespace, "sogo", s.Root, s.Dir, filepath.Join(s.inside(), "run"))
 	if s.proc, err = startProcess("sogo", cmd); err != nil {
 		return err
 	}
@@ -123,9 +123,8 @@ func (s *SOGo) Stop() {
 }
 
 // sogoNamespace gives SOGo, which takes its configuration from nowhere else, an
-// /etc/sogo of its own, and the /proc that it wants. Both are gone with the process, and
-// so are its workers, each of which leads a group of its own.
-const sogoNamespace = `mount -t proc proc "$1/proc"
+// /etc/sogo of its own, and the /proc that it wants. Both are gone with the process.
+const sogoNamespace = `mount --bind /proc "$1/proc"
 mount --bind "$2/etc" "$1/etc/sogo"
 exec chroot --userspec=sogo:sogo "$1" /bin/sh -eu "$3"`
 
