@@ -58,7 +58,7 @@ func (c *ctl) root() *cobra.Command {
 	root.AddCommand(c.keysCommand(), c.totpCommand(), c.passkeyCommand(), c.backupCodesCommand(), c.appPasswordCommand(),
 		c.sessionsCommand(), c.devicesCommand(), c.userCommand(),
 		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
-		c.doctorCommand())
+		c.doctorCommand(), c.setupCommand())
 	root.AddCommand(c.referenceCommand())
 	return root
 }

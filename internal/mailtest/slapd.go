@@ -221,6 +221,11 @@ func (s *Slapd) LoadACL(ctx context.Context) error {
 // Configure applies an LDIF text, of entries to add or changes, to slapd's
 // configuration by ldapmodify.
 func (s *Slapd) Configure(ctx context.Context, ldif string) error {
-	_, err := runWith(ctx, ldif, "ldapmodify", "-a", "-x", "-H", s.SocketURI(), "-D", ConfigDN, "-w", Password)
+	return s.Load(ctx, ConfigDN, ldif)
+}
+
+// Load is Configure as anybody, such as RootDN for entries.
+func (s *Slapd) Load(ctx context.Context, dn, ldif string) error {
+	_, err := runWith(ctx, ldif, "ldapmodify", "-a", "-x", "-H", s.SocketURI(), "-D", dn, "-w", Password)
 	return err
 }
