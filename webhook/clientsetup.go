@@ -193,7 +193,7 @@ func anyCase(next http.Handler) http.Handler {
 }
 
 func (s *server) thunderbird(w http.ResponseWriter, r *http.Request) {
-	domain := domainOf(r.URL.Query().Get("emailaddress"))
+	domain := setupDomain(r.URL.Query().Get("emailaddress"))
 	if domain == "" {
 		// A program may leave the address out: then the host says which domain is meant.
 		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
@@ -210,7 +210,7 @@ func (s *server) outlook(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Autodiscover: "+clientsetup.ErrNoAddress.Error(), http.StatusBadRequest)
 		return
 	}
-	s.answerSetup(w, domainOf(address), func(servers clientsetup.Servers) ([]byte, error) {
+	s.answerSetup(w, setupDomain(address), func(servers clientsetup.Servers) ([]byte, error) {
 		return clientsetup.Autodiscover(address, servers)
 	})
 }
@@ -237,8 +237,8 @@ func (s *server) answerSetup(w http.ResponseWriter, domain string, write func(cl
 	_, _ = w.Write(body) //nolint:gosec // XML, whose texts are escaped
 }
 
-// domainOf is the domain of an address, "" if it has none that could be.
-func domainOf(address string) string {
+// setupDomain is the domain of an address, "" if it has none that could be.
+func setupDomain(address string) string {
 	_, domain, _ := strings.Cut(address, "@")
 	return clientsetup.Domain(domain)
 }
