@@ -54,6 +54,8 @@ type Config struct {
 	PoolSize int           // [pool_size] connections per server and pool; default 32
 
 	DefaultPolicy policy.Layer // table [policy]
+
+	Administrators Administrators // table [admin]
 }
 
 // Limits of the two settings for which a slip would be felt as an outage.
@@ -91,7 +93,7 @@ func (c Config) withDefaults() Config {
 // file. It reads no file and contacts nobody.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	return errors.Join(c.validateServers(), c.validateLogin(), c.validateTree(), c.validateLimits())
+	return errors.Join(c.validateServers(), c.validateLogin(), c.validateTree(), c.validateLimits(), c.Administrators.validate())
 }
 
 func (c *Config) validateServers() error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"postern/internal/admin"
 	"postern/internal/app"
 	"postern/internal/daemon"
 	"postern/internal/desk"
@@ -29,6 +30,7 @@ type server struct {
 	log         *slog.Logger
 	times       *prometheus.HistogramVec
 	clients     []*client
+	panels      []app.Panel
 	proxies     []netip.Prefix
 	public      *url.URL // of the pages
 	certificate certificate
@@ -36,6 +38,7 @@ type server struct {
 	gate    *login.Gate
 	signIn  *login.SignIn
 	desk    *desk.Desk
+	roles   *admin.Roles
 	backup  *factor.BackupFactor
 	plugins []*plugin.Factor
 	pages   *web.Pages
@@ -51,7 +54,7 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, log: log, now: time.Now}
-	var errs [9]error
+	var errs [10]error
 	s.clients, errs[0] = openClients(cfg)
 	s.proxies, errs[1] = cfg.TrustedProxies()
 	s.public, errs[2] = url.Parse(cfg.Webhook.PublicURL)
@@ -64,6 +67,8 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 	errs[6] = s.openSignIn()
 	errs[7] = s.openOIDC()
 	errs[8] = s.openSetup()
+	s.roles = cfg.Roles(s.Store)
+	s.panels, errs[9] = cfg.Panels(s.roles)
 	s.csrf = web.CSRF{Key: pageKey{s.Ring}}
 	s.times = s.Metrics.Histogram("postern_hook_seconds", "Duration of the hook API's methods.", "method",
 		.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5)

@@ -36,6 +36,7 @@ type Config struct {
 	Mail         Mail              `toml:"mail" doc:"Mails to users about what happens to their accounts: docs/mails.md"`
 	Throttle     throttle.Settings `toml:"throttle" doc:"Limits on guessing."`
 	Policy       policy.Settings   `toml:"policy" doc:"Policy of the site, where no domain, class or account has one of its own: posternctl policy set --help. Durations: 14d, 12h, 90m."`
+	Admin        Admin             `toml:"admin" doc:"Who administers accounts at the pages and by the API: docs/guides/administrators.md"`
 	Audit        Audit             `toml:"audit" doc:"One JSON line per decision and per change."`
 	Privacy      Privacy           `toml:"privacy" doc:"What is written down about users."`
 
@@ -158,6 +159,7 @@ func Default() Config {
 		Sessions: defaultSessions(),
 		Mail:     defaultMail(),
 		Throttle: throttle.Default(),
+		Admin:    Admin{Clients: map[string]AdminClient{}},
 		Privacy:  Privacy{Address: effect.AddressFull},
 	}
 }

@@ -37,6 +37,8 @@ func (c *Config) storeConfig() ldapstore.Config {
 		Timeout: time.Duration(d.Timeout), PoolSize: d.PoolSize,
 		Fields:        c.Login.Fields,
 		DefaultPolicy: policy.Layer{Origin: "default", Settings: c.Policy},
+
+		Administrators: c.Admin.administrators(),
 	}
 }
 

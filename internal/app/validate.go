@@ -51,6 +51,7 @@ func (c *Config) problems() []error {
 	c.Passkeys.problems(&ps)
 	c.pluginProblems(&ps)
 	c.Sessions.problems(&ps)
+	c.Admin.problems(&ps)
 	c.Mail.problems(&ps)
 	c.Doctor.problems(&ps)
 	ps.absolute("keys.directory", c.Keys.Directory)
