@@ -8,7 +8,7 @@ import (
 	"postern/internal/desk"
 )
 
-const alertTitle = "Was this you?"
+const alertTitle = "Do you know about this?"
 
 // What an administrator did stands at the top of Security, and in its history, by whom;
 // its owner can hide it, and what comes later shows again. What the owner does right now

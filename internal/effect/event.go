@@ -94,8 +94,10 @@ type Event struct {
 	ByOwner bool   `json:"-"` // the change was the owner's own
 	Proven  bool   `json:"-"` // with SecondFactor: after a right password or in a session
 	Left    int    `json:"-"` // backup codes that are left, with BackupCodeUsed
-	// Kept are the names of app passwords that go on, with PasswordChanged.
-	Kept []string `json:"-"`
+	// Kept are the names of app passwords that go on, with PasswordChanged; At, when it
+	// was changed, as far as the directory tells.
+	Kept []string  `json:"-"`
+	At   time.Time `json:"-"`
 }
 
 // Recorder takes events. Record must not block on slow outputs for long, and

@@ -89,7 +89,7 @@ func notePassword(state *account.State, a *account.Account, now time.Time) (bool
 		return false, effect.Event{}
 	}
 	state.Note(account.Happening{Topic: string(effect.TopicPasswordChanged), Unix: a.PasswordChanged.Unix()}, effect.Ordinary)
-	e := effect.Event{Action: effect.PasswordChanged}
+	e := effect.Event{Action: effect.PasswordChanged, At: a.PasswordChanged}
 	apps, _ := a.Records(account.KindApp) // those that cannot be read open nothing
 	for i := range apps {
 		if apps[i].Live(now) {

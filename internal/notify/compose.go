@@ -125,9 +125,12 @@ func (c *Composer) Compose(letters []*Letter, wanted string, last bool) (*Mail, 
 	m.Subject, m.Text = s.statement(first), s.text("mail_text_"+string(first.Topic), nil)
 	m.Facts = s.facts(first)
 	for _, l := range list[1:] {
-		m.Also = append(m.Also, Fact{s.moment(l.Time), s.line(l)})
+		m.Also = append(m.Also, Fact{s.moment(l.when()), s.line(l)})
 	}
-	m.Advice = s.advice(first, m.Brand, last)
+	if slices.ContainsFunc(list, func(l *Letter) bool { return l.Topic == effect.TopicBackupUsed && l.Left <= few }) {
+		m.Advice = append(m.Advice, s.text("mail_few_codes", nil))
+	}
+	m.Advice = append(m.Advice, s.advice(first, m.Brand, last)...)
 	m.Footer = s.text("mail_footer", map[string]any{"Account": m.User, "Name": m.Brand.Name})
 	return m, errors.Join(s.errs...)
 }
@@ -165,6 +168,14 @@ func (s *speech) thing(l *Letter) string {
 	return name
 }
 
+// when it happened.
+func (l *Letter) when() time.Time {
+	if !l.At.IsZero() {
+		return l.At
+	}
+	return l.Time
+}
+
 func (s *speech) facts(l *Letter) []Fact {
 	var facts []Fact
 	add := func(id, value string) {
@@ -176,7 +187,7 @@ func (s *speech) facts(l *Letter) []Fact {
 	if l.Name != "" {
 		add("mail_thing", s.thing(l))
 	}
-	add("mail_when", s.moment(l.Time))
+	add("mail_when", s.moment(l.when()))
 	if !l.Until.IsZero() {
 		add("mail_until", s.moment(l.Until))
 	}
@@ -208,9 +219,6 @@ const few = 3
 
 func (s *speech) advice(l *Letter, b Brand, last bool) []string {
 	var advice []string
-	if l.Topic == effect.TopicBackupUsed && l.Left <= few {
-		advice = append(advice, s.text("mail_few_codes", nil))
-	}
 	ok := "mail_ok"
 	if l.By != "" {
 		ok = "mail_ok_by"

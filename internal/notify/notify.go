@@ -43,6 +43,7 @@ type Letter struct {
 	Left       int       `json:"left,omitempty"`    // backup codes
 	Kept       []string  `json:"kept,omitempty"`    // names of app passwords that go on
 	Until      time.Time `json:"until,omitzero"`    // of a bypass
+	At         time.Time `json:"at,omitzero"`       // when it happened, if that is not Time
 
 	// Told are the addresses that have the mail already, where another failed.
 	Told []string `json:"told,omitempty"`
@@ -135,6 +136,9 @@ func (r *Recorder) letter(topic effect.Topic, e *effect.Event) *Letter {
 		Name: e.Name, Address: addressText(r.Privacy, e.Client), Client: effect.ProgramName(e.Agent), Left: e.Left, Kept: e.Kept, Until: e.Until}
 	if !e.ByOwner {
 		l.By = e.Actor
+	}
+	if topic == effect.TopicPasswordChanged {
+		l.At, l.Address, l.Client = e.At, "", "" // whose login it was noticed at says nothing
 	}
 	return l
 }

@@ -457,3 +457,20 @@ func TestA11_OneDelivererPerSpool(t *testing.T) {
 		t.Error("locked for ever")
 	}
 }
+
+// ATTACKS 36: the mail after a change of the main password names the app passwords that
+// go on, and tells neither address nor program of whoever's login it was noticed at.
+func TestAttack36_MailNamesKeptAppPasswords(t *testing.T) {
+	b := newBench(t)
+	b.recorder.Record(happened(effect.PasswordChanged, func(e *effect.Event) {
+		e.Kept, e.At, e.ByOwner = []string{"iPhone", "Thunderbird"}, began.Add(-24*time.Hour), false
+		e.Client, e.Agent = netip.MustParseAddr("203.0.113.7"), "K-9 Mail"
+	}))
+	b.recorder.Record(happened(effect.BackupCodeUsed, func(e *effect.Event) { e.Left = 3 }))
+	b.pass(0)
+	m := b.only()
+	m.wants(t, "App passwords that go on: “iPhone”, “Thunderbird”", "When: 21 November 2026, 14:03 CET", "A backup code was used: 3 are left", "Few backup codes are left")
+	if strings.Contains(m.plain, "203.0.113.7") || strings.Contains(m.plain, "K-9") {
+		t.Errorf("%s", m.plain)
+	}
+}

@@ -40,7 +40,7 @@ func (s *Server) Parse() (network, address string, err error) {
 	port := map[string]string{"smtp": "25", "smtps": "465", "lmtp": "24"}[u.Scheme]
 	switch {
 	case port == "":
-		return "", "", fmt.Errorf("%q is neither smtp:, smtps: nor lmtp:", u.Scheme)
+		return "", "", fmt.Errorf("%q is none of smtp, smtps and lmtp", u.Scheme)
 	case u.Scheme == "lmtp" && u.Host == "" && strings.HasPrefix(u.Path, "/") && len(u.Path) > 1:
 		return "unix", u.Path, nil
 	case u.Hostname() == "" || strings.Trim(u.Path, "/") != "":
@@ -81,7 +81,7 @@ func (s *Server) Send(ctx context.Context, e *Envelope, to string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.URL, err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	if err := s.deliver(c, e, to); err != nil {
 		return err
