@@ -16,7 +16,10 @@ import (
 // login name in the domain. Entries that cannot be one, for want of a key or a name, are
 // left out. Order and errors are those of Each.
 func (s *Store) Mailboxes(ctx context.Context, domain string, f func(*account.Account) error) error {
-	filter := s.mailboxFilter(domain)
+	return s.eachMailbox(ctx, s.mailboxFilter(domain), f)
+}
+
+func (s *Store) eachMailbox(ctx context.Context, filter string, f func(*account.Account) error) error {
 	disabled, err := s.disabled(ctx, filter)
 	if err != nil {
 		return err

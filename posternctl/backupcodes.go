@@ -11,7 +11,7 @@ import (
 
 func (c *ctl) backupCodesCommand() *cobra.Command {
 	return group("backup-codes", "Backup codes, for who has lost the second factor",
-		c.command(command{"new USER", "Make new backup codes and print them, once; the older ones are void", 1, 1, c.newBackupCodes}))
+		c.many(0, command{"new USER", "Make new backup codes and print them, once; the older ones are void", 1, 1, c.newBackupCodes}))
 }
 
 func (c *ctl) newBackupCodes(ctx context.Context, d *desk.Desk, args []string) error {

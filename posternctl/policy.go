@@ -44,7 +44,7 @@ func (c *ctl) policyList() *cobra.Command {
 }
 
 func (c *ctl) policySet() *cobra.Command {
-	cmd := c.command(command{"set LEVEL KEY=VALUE…", "Change settings of a domain, a class or an account", 1, 100,
+	cmd := c.many(1, command{"set LEVEL KEY=VALUE…", "Change settings of a domain, a class or an account", 1, 100,
 		func(ctx context.Context, d *desk.Desk, args []string) error {
 			l, rest, err := c.level(args)
 			if err != nil {
@@ -56,12 +56,13 @@ func (c *ctl) policySet() *cobra.Command {
 			}
 			return c.setPolicy(ctx, d, l, assign)
 		}})
-	cmd.Long = levelsHelp + "All keys are changed at once, or none. The default is not changed here but in the configuration file.\n" +
+	cmd.Long = levelsHelp + manyUsers + "\n" + "All keys are changed at once, or none. The default is not changed here but in the configuration file.\n" +
 		fmt.Sprintf("Running daemons follow within %d seconds.\n", int(ldapstore.PolicyAge.Seconds())) +
 		"Durations are written like 14d, 12h or 90m, lists with commas between.\n\n" + keysHelp()
 	cmd.Example = "  posternctl policy set domain example.test twofactor=mandatory grace=14d\n" +
 		"  posternctl policy set class students app_passwords=false methods=passkey\n" +
-		"  posternctl policy set user director@example.test twofactor=optional"
+		"  posternctl policy set user director@example.test twofactor=optional\n" +
+		"  posternctl policy set user --users pilot.txt twofactor=mandatory grace=14d --confirm 25"
 	return cmd
 }
 
@@ -77,7 +78,7 @@ func keysHelp() string {
 
 func (c *ctl) policyUnset() *cobra.Command {
 	var all bool
-	cmd := c.command(command{"unset LEVEL [KEY…]", "Let farther levels decide again", 1, 100,
+	cmd := c.many(1, command{"unset LEVEL [KEY…]", "Let farther levels decide again", 1, 100,
 		func(ctx context.Context, d *desk.Desk, args []string) error {
 			l, keys, err := c.level(args)
 			switch {
@@ -321,7 +322,7 @@ func levelName(l policy.Level) string {
 
 func (c *ctl) userClass() *cobra.Command {
 	var none bool
-	cmd := c.command(command{"class USER [CLASS]", "Show the class of an account, or make it one of a class", 1, 2,
+	cmd := c.many(0, command{"class USER [CLASS]", "Show the class of an account, or make it one of a class", 1, 2,
 		func(ctx context.Context, d *desk.Desk, args []string) error {
 			switch {
 			case none && len(args) == 2:
@@ -331,8 +332,8 @@ func (c *ctl) userClass() *cobra.Command {
 			}
 			return c.setClass(ctx, d, args[0], strings.Join(args[1:], ""))
 		}})
-	cmd.Long = "The policy of its class holds for an account before that of its domain: posternctl policy set class NAME."
-	cmd.Example = "  posternctl user class scanner@example.test devices\n  posternctl user class scanner@example.test --none"
+	cmd.Long = "The policy of its class holds for an account before that of its domain: posternctl policy set class NAME.\n" + manyHelp
+	cmd.Example = "  posternctl user class scanner@example.test devices\n  posternctl user class --filter '(ou=scanners)' devices --dry-run\n  posternctl user class scanner@example.test --none"
 	cmd.Flags().BoolVar(&none, "none", false, "make it one of no class")
 	return cmd
 }

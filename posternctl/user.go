@@ -13,9 +13,9 @@ import (
 func (c *ctl) userCommand() *cobra.Command {
 	return group("user", "Whole accounts",
 		c.command(command{"show USER", "Show all of an account: factors, app passwords, trusted devices, webmail sessions", 1, 1, c.userShow}),
-		c.command(command{"disable USER", "Switch two-factor login off; app passwords are kept", 1, 1, c.userDisable}),
+		c.many(0, command{"disable USER", "Switch two-factor login off; app passwords are kept", 1, 1, c.userDisable}),
 		c.userReset(), c.userEnrolToken(),
-		c.command(command{"revoke-all USER", "End all app passwords, sessions and trusted devices; factors are kept", 1, 1, c.userRevokeAll}),
+		c.many(0, command{"revoke-all USER", "End all app passwords, sessions and trusted devices; factors are kept", 1, 1, c.userRevokeAll}),
 		c.userClass())
 }
 
@@ -68,7 +68,7 @@ func (c *ctl) withTokenLife(s command) *cobra.Command {
 		d.TokenLife = life
 		return run(ctx, d, args)
 	}
-	cmd := c.command(s)
+	cmd := c.many(0, s)
 	cmd.Flags().DurationVar(&life, "token-life", 72*time.Hour, "how long the enrolment token is good for")
 	return cmd
 }
