@@ -26,20 +26,24 @@ func deps(t *testing.T, pkg string) []string {
 // can decide anything; and what starts for every login stays small.
 func TestImportsPointDownward(t *testing.T) {
 	for pkg, forbidden := range map[string][]string{
-		"./internal/login":   {"net/http", "github.com/go-ldap/ldap/v3", "github.com/hashicorp/go-plugin", "postern/ldapstore", "postern/internal/passkey", "postern/internal/app"},
-		"./internal/desk":    {"net/http", "github.com/go-ldap/ldap/v3", "postern/ldapstore", "postern/internal/login", "postern/internal/app"},
-		"./internal/account": {"net/http", "postern/internal/seal", "postern/internal/factor", "postern/ldapstore"},
-		"./internal/policy":  {"postern/internal/account"},
-		"./internal/factor":  {"postern/internal/login", "postern/internal/seal"},
-		"./ldapstore":        {"postern/internal/login", "postern/internal/desk", "postern/internal/app"},
-		"./checkpassword":    {"net", "net/http", "fmt", "encoding/json", "postern/internal/account", "postern/internal/login"},
-		"./internal/verify":  {"fmt", "net", "net/url", "postern/internal/account"},
-		"./internal/session": {"net/http", "postern/internal/login", "postern/internal/desk"},
-		"./internal/web":     {"github.com/go-ldap/ldap/v3", "postern/internal/login", "postern/internal/desk"},
-		"./internal/passkey": {"github.com/go-ldap/ldap/v3", "postern/internal/login", "postern/internal/desk"},
-		"./policyserver":     {"postern/internal/mailtest", "testing", "postern/internal/passkey", "postern/internal/web"},
-		"./webhook":          {"postern/internal/mailtest"}, // go-plugin brings package testing
-		"./posternctl":       {"postern/internal/mailtest", "testing"},
+		"./internal/login":           {"net/http", "github.com/go-ldap/ldap/v3", "github.com/hashicorp/go-plugin", "postern/ldapstore", "postern/internal/passkey", "postern/internal/app"},
+		"./internal/desk":            {"net/http", "github.com/go-ldap/ldap/v3", "postern/ldapstore", "postern/internal/login", "postern/internal/app"},
+		"./internal/account":         {"net/http", "postern/internal/seal", "postern/internal/factor", "postern/ldapstore"},
+		"./internal/policy":          {"postern/internal/account"},
+		"./internal/factor":          {"postern/internal/login", "postern/internal/seal"},
+		"./ldapstore":                {"postern/internal/login", "postern/internal/desk", "postern/internal/app"},
+		"./checkpassword":            {"google.golang.org/grpc", "net", "net/http", "fmt", "encoding/json", "postern/internal/account", "postern/internal/login"},
+		"./internal/verify":          {"fmt", "net", "net/url", "postern/internal/account"},
+		"./internal/session":         {"net/http", "postern/internal/login", "postern/internal/desk"},
+		"./internal/web":             {"github.com/go-ldap/ldap/v3", "postern/internal/login", "postern/internal/desk"},
+		"./internal/passkey":         {"github.com/go-ldap/ldap/v3", "postern/internal/login", "postern/internal/desk"},
+		"./policyserver":             {"postern/internal/plugin", "github.com/hashicorp/go-plugin", "google.golang.org/grpc", "postern/internal/mailtest", "testing", "postern/internal/passkey", "postern/internal/web"},
+		"./webhook":                  {"postern/internal/mailtest"}, // go-plugin brings package testing
+		"./internal/plugin":          {"postern/internal/login", "postern/internal/desk", "postern/internal/web", "postern/ldapstore"},
+		"./plugin":                   {"postern/internal/account", "postern/internal/factor"},
+		"./contrib/plugins/radius":   {"postern/internal/account", "postern/ldapstore"},
+		"./contrib/plugins/httpcode": {"postern/internal/account", "postern/ldapstore"},
+		"./posternctl":               {"postern/internal/plugin", "github.com/hashicorp/go-plugin", "google.golang.org/grpc", "postern/internal/mailtest", "testing"},
 	} {
 		all := deps(t, pkg)
 		for _, f := range forbidden {

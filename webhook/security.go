@@ -18,6 +18,7 @@ var securityPages = map[string]page{
 	web.PathSecurity:      {get: (*turn).securityGet},
 	web.PathConfirm:       {get: (*turn).confirmGet, post: (*turn).confirmPost},
 	web.PathConfirmMethod: {post: (*turn).confirmMethod},
+	web.PathConfirmWait:   {get: (*turn).confirmWait},
 	web.PathAdd:           {get: (*turn).addGet},
 	web.PathRename:        {get: (*turn).renameGet, post: (*turn).renamePost},
 	web.PathRemove:        {get: (*turn).removeGet, post: (*turn).removePost},

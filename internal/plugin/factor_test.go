@@ -108,7 +108,7 @@ func TestA15_Enrol(t *testing.T) {
 	if again, err := h.answer(r, "Alice's"); err != nil || again.Record.ID != done.Record.ID {
 		t.Errorf("the same page twice makes two records: %v", err)
 	}
-	if _, err := h.answer(r, strings.Repeat("x", 41)); !errors.Is(err, factor.ErrUnavailable) {
+	if _, err := h.answer(r, strings.Repeat("x", 201)); !errors.Is(err, factor.ErrUnavailable) {
 		t.Errorf("a record that is too long: %v", err)
 	}
 	if next, _ := h.begin(asks(r.Account, factor.Enrol)); string(next.State) == string(r.State) {

@@ -125,7 +125,7 @@ func (f *test) Check(_ context.Context, r *plugin.Request) (*plugin.Verdict, err
 		return nil, plugin.ErrUsed
 	}
 	if r.Purpose == plugin.Enrol {
-		if len(r.Answer) > 40 {
+		if len(r.Answer) > 200 {
 			return &plugin.Verdict{Enrolled: make([]byte, plugin.MaxBody+1)}, nil
 		}
 		return &plugin.Verdict{Enrolled: []byte(r.Answer)}, nil
