@@ -15,6 +15,9 @@ func (s *server) routes() http.Handler {
 	for path := range methods {
 		mux.HandleFunc(path, s.api(path))
 	}
+	for name := range panelMethods {
+		mux.HandleFunc(pathAdmin+name, s.panelAPI(name))
+	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, &problem{http.StatusNotFound, "there is no such method; see /v1/openapi.yaml"})
 	})

@@ -29,6 +29,10 @@ import (
 // administrator to read.
 var ErrForbidden = errors.New("not allowed")
 
+// ErrElsewhere: the account or domain is none of those that the administrator has. It is
+// an ErrForbidden; outside the audit log it is better told as "there is no such account".
+var ErrElsewhere = fmt.Errorf("%w here", ErrForbidden)
+
 // Role is a kind of administrator; a greater one is above.
 type Role uint8
 
@@ -113,7 +117,7 @@ func (a *Authority) MayDomain(right Right, domain string) error {
 	rule, role := rules[right], a.RoleIn(domain)
 	switch {
 	case role == None && a.Role != None:
-		return fmt.Errorf("%w: this is not in %s", ErrForbidden, a.domains())
+		return fmt.Errorf("%w: this is not in %s", ErrElsewhere, a.domains())
 	case rule.least == None || role < rule.least:
 		return fmt.Errorf("%w: to %s is for %s", ErrForbidden, right, article[rule.least])
 	case a.Panel && rule.noPanel:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/admin"
 	"postern/internal/effect"
 	"postern/internal/factor"
 )
@@ -71,6 +72,12 @@ func (d *Desk) CreateAppPassword(ctx context.Context, who Actor, user string, n 
 func (d *draft) createAppPassword(n NewAppPassword) (CreatedAppPassword, error) {
 	if err := intact(d.account); err != nil {
 		return CreatedAppPassword{}, err
+	}
+	if err := d.noPanel(); err != nil {
+		return CreatedAppPassword{}, err
+	}
+	if a := d.who.Authority; a != nil && a.Panel && required(d.account) {
+		return CreatedAppPassword{}, fmt.Errorf("%w: two-factor login is mandatory for %s, so no program may make app passwords for it", admin.ErrForbidden, d.account.Name)
 	}
 	if err := d.mayCreate(); err != nil {
 		return CreatedAppPassword{}, err

@@ -54,6 +54,15 @@ func (a *Actor) may(ctx context.Context, right admin.Right, target *account.Acco
 	return a.Authority.May(ctx, right, target)
 }
 
+// noPanel keeps a hosting panel from giving itself a credential of an account with
+// two-factor login: only its owner does, or a person (FEATURES E6).
+func (d *draft) noPanel() error {
+	if who := d.who.Authority; who == nil || !who.Panel || !d.account.TwoFactor() {
+		return nil
+	}
+	return fmt.Errorf("%w: %s has two-factor login, so no program may make a credential for it", admin.ErrForbidden, d.account.Name)
+}
+
 // Look reads one account for an administrator. Who may not see addresses gets none.
 // What is refused is audited, as a change would be. Errors: admin.ErrForbidden, and
 // those of Overview.

@@ -57,6 +57,9 @@ func (d *draft) addTOTP(n NewTOTP) (AddedTOTP, error) {
 	if err := intact(d.account); err != nil {
 		return AddedTOTP{}, err
 	}
+	if err := d.noPanel(); err != nil {
+		return AddedTOTP{}, err
+	}
 	if err := d.mayAdd(account.KindTOTP, factor.NameTOTP); err != nil {
 		return AddedTOTP{}, err
 	}
