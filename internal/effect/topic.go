@@ -57,7 +57,8 @@ var changed = map[Action]Topic{
 	AppPasswordCreated: TopicAppCreated, AppPasswordRevoked: TopicAppRevoked,
 	DeviceTrusted: TopicDeviceTrusted, DeviceRemoved: TopicDeviceRemoved, PasswordlessSet: TopicPasswordless,
 	RevokedAll: TopicAllRevoked, LoggedOutAll: TopicSessionsEnded, TOTPCodeShown: TopicCodeShown,
-	Reset: TopicReset, EnrolTokenMade: TopicEnrolToken, "bypass_granted": TopicBypass, "bypass_ended": TopicBypassEnded,
+	Reset: TopicReset, EnrolTokenMade: TopicEnrolToken, BypassGranted: TopicBypass, BypassEnded: TopicBypassEnded,
+	RevokedSince: TopicAllRevoked, Erased: TopicTwoFactorOff, // what an administrator did after an incident, or for good
 	PasswordChanged: TopicPasswordChanged, NewSignIn: TopicNewSignIn,
 }
 
