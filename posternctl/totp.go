@@ -17,7 +17,7 @@ import (
 )
 
 func (c *ctl) totpCommand() *cobra.Command {
-	return group("totp", "Authenticator apps and hardware tokens (TOTP)", c.totpAdd(),
+	return group("totp", "Authenticator apps and hardware tokens (TOTP)", c.totpAdd(), c.totpImport(),
 		c.command(command{"code USER [ID]", "Print the current code (audited)", 1, 2, c.totpCode}),
 		c.command(command{"list USER", "List the authenticators", 1, 1, c.totpList}),
 		c.command(command{"remove USER ID", "Remove an authenticator; two-factor login stays on, after the last one the user must enrol anew", 2, 2, c.totpRemove}))

@@ -2,7 +2,9 @@ package desk
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/internal/account"
@@ -26,6 +28,9 @@ type Authenticator struct {
 type NewTOTP struct {
 	Name    string // "Authenticator" if empty
 	Options factor.TOTPOptions
+	// Once refuses a secret that the account has an authenticator with already
+	// (ErrNothing): an import that is run again adds nothing twice.
+	Once bool
 }
 
 // AddedTOTP is a new authenticator, with its secret: show it once.
@@ -71,6 +76,9 @@ func (d *draft) addTOTP(n NewTOTP) (AddedTOTP, error) {
 	if err != nil || nameErr != nil {
 		return AddedTOTP{}, invalid(nameErr, err)
 	}
+	if n.Once && hasSecret(d.account, t.Secret) {
+		return AddedTOTP{}, fmt.Errorf("%w: %s has an authenticator with this secret", ErrNothing, d.account.Name)
+	}
 	body, err := account.Encode(t)
 	if err != nil {
 		return AddedTOTP{}, err
@@ -78,6 +86,15 @@ func (d *draft) addTOTP(n NewTOTP) (AddedTOTP, error) {
 	r := account.Record{Kind: account.KindTOTP, ID: account.NewID(), Name: name, Created: d.now, Body: body}
 	first := d.addFactor(r)
 	return AddedTOTP{Authenticator: listed(d.account, &r, &t), TOTP: t, First: first}, nil
+}
+
+// hasSecret reports whether an authenticator of the account has the secret.
+func hasSecret(a *account.Account, secret []byte) bool {
+	records, err := a.Records(account.KindTOTP)
+	return err == nil && slices.ContainsFunc(records, func(r account.Record) bool {
+		t, err := factor.DecodeTOTP(r.Body)
+		return err == nil && subtle.ConstantTimeCompare(t.Secret, secret) == 1
+	})
 }
 
 // ListTOTP lists the account's authenticators. Unreadable ones are left out and
