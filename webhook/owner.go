@@ -88,20 +88,20 @@ func (t *turn) confirmedOwner(next string) *login.Owner {
 // ownerCommon is what the security pages have.
 func (t *turn) ownerCommon(o *login.Owner, p *web.Problem) web.Common {
 	c := web.Common{User: o.Account.Name, Domain: o.Account.Domain, Problem: p,
-		Webmail: web.Webmail{Name: t.s.title(o.Client()), URL: o.ReturnTo()}}
+		Webmail: web.Webmail{Name: t.s.title(o.Client()), URL: o.ReturnTo(), Administration: o.Client() == adminClient}}
 	if u, err := url.Parse(o.ReturnTo()); err == nil {
 		c.Origins = []string{origin(u)}
 	}
 	return t.common(c)
 }
 
-// next is a path of the security pages to go on to, made of nothing but the path and
+// next is a path of the security or administration pages to go on to, made of nothing but the path and
 // query of what was asked for. Whatever is none of theirs leads to their first one.
 func (t *turn) next(text string) string {
 	u, err := url.Parse(text)
 	first := t.path(web.PathSecurity)
 	if err != nil || !plainPath(u) || strings.ContainsFunc(text, notPlain) ||
-		u.Path != first && !strings.HasPrefix(u.Path, first+"/") {
+		u.Path != first && !strings.HasPrefix(u.Path, first+"/") && !strings.HasPrefix(u.Path, t.path(web.PathAdmin)) {
 		return first
 	}
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()
@@ -187,6 +187,12 @@ func (t *turn) answerConfirm(o *login.Owner, q asked, next string) {
 
 // done goes on to a page that tells what was done, once.
 func (t *turn) done(page string, n web.Notice) {
+	t.notify(n)
+	t.redirect(t.path(page))
+}
+
+// notify keeps what was done for the next page.
+func (t *turn) notify(n web.Notice) {
 	value, err := t.s.Ring.Issue(account.RoleFactor, purposeNotice, t.s.now().Add(noticeCookie.Life), n)
 	if err == nil {
 		err = noticeCookie.Set(t.w, value)
@@ -194,7 +200,6 @@ func (t *turn) done(page string, n web.Notice) {
 	if err != nil {
 		t.s.log.Error("a notice is lost", "error", err)
 	}
-	t.redirect(t.path(page))
 }
 
 const purposeNotice = "notice of a page"

@@ -80,7 +80,7 @@ type page struct {
 // package web's.
 func (s *server) pageRoutes() http.Handler {
 	mux := http.NewServeMux()
-	for _, group := range []map[string]page{signInPages, enrolPages, securityPages, setupPages} {
+	for _, group := range []map[string]page{signInPages, enrolPages, securityPages, setupPages, adminPages} {
 		for path, p := range group {
 			mux.Handle(s.pages.Path(path), s.pages.Protect(s.page(p)))
 		}

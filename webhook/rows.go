@@ -66,15 +66,20 @@ func sessions(o *login.Owner, list []desk.Session) []web.Session {
 func apps(o *login.Owner, list []desk.AppPassword, now time.Time) web.AppList {
 	l := web.AppList{Allowed: o.Policy.AppPasswords, Max: o.Policy.AppPasswordMax}
 	for _, a := range liveApps(list, now) {
-		row := web.AppRow{Credential: web.Credential{ID: a.ID, Name: a.Name, Created: a.Created, Used: a.Used.At},
-			Services: a.Services, Expires: a.Expires, UsedService: a.Used.Service, UsedFrom: addressText(a.Used.From),
-			Flagged: a.Created.Before(o.Account.PasswordChanged)}
-		for _, p := range a.Networks {
-			row.Networks = append(row.Networks, p.String())
-		}
+		row := appRow(&a)
+		row.Flagged = a.Created.Before(o.Account.PasswordChanged)
 		l.List = append(l.List, row)
 	}
 	return l
+}
+
+func appRow(a *desk.AppPassword) web.AppRow {
+	row := web.AppRow{Credential: web.Credential{ID: a.ID, Name: a.Name, Created: a.Created, Used: a.Used.At},
+		Services: a.Services, Expires: a.Expires, UsedService: a.Used.Service, UsedFrom: addressText(a.Used.From)}
+	for _, p := range a.Networks {
+		row.Networks = append(row.Networks, p.String())
+	}
+	return row
 }
 
 func liveApps(list []desk.AppPassword, now time.Time) []desk.AppPassword {

@@ -48,7 +48,7 @@ func (t *turn) over(v *login.Visit, reason login.Reason) {
 }
 
 func (t *turn) webmail(v *login.Visit) web.Webmail {
-	return web.Webmail{Name: t.s.title(v.Client()), URL: v.Cancelled()}
+	return web.Webmail{Name: t.s.title(v.Client()), URL: v.Cancelled(), Administration: v.Client() == adminClient}
 }
 
 // visitCommon is what the pages of a login have. self is the path that shows the page

@@ -40,6 +40,7 @@ type ShownPolicy struct {
 	Class     string       // of an account
 	Own       policy.Layer // what this level sets
 	Effective policy.Effective
+	Below     policy.Effective // the same if this level set nothing
 	// Problems are values that contradict each other; see policy.Effective.Check.
 	Problems []error
 }
@@ -322,8 +323,11 @@ func (t *target) shown() (ShownPolicy, error) {
 	if t.account != nil {
 		s.Domain, s.Class = t.account.Domain, t.account.Class
 	}
+	layers := t.layers()
+	below := slices.DeleteFunc(slices.Clone(layers), func(l policy.Layer) bool { return l.Origin == t.own.Origin })
+	s.Below, _ = below.Resolve() // what cannot be read there cannot below, and is an error here
 	var err error
-	if s.Effective, err = t.layers().Resolve(); err == nil {
+	if s.Effective, err = layers.Resolve(); err == nil {
 		s.Problems = s.Effective.Check()
 	}
 	return s, err

@@ -66,9 +66,11 @@ const (
 // AdminRights say which buttons there are. What may be done the daemon decides anew
 // when one is pressed.
 type AdminRights struct {
-	Reset, Token, Revoke, Sessions, Class, Provision, Code, Bypass bool
-	Policies                                                       bool // they are shown
-	Policy                                                         bool // and accounts' own can be changed
+	Reset, Token, Revoke, Remove, Sessions, Class, Provision, Code, Bypass bool
+
+	Policies bool // they are shown
+	Policy   bool // and accounts' own can be changed
+	Several  bool // several accounts at once
 }
 
 // AdminState is an account's second factor in a word; package desk's words.

@@ -8,7 +8,7 @@ import (
 // What the templates of the administration pages ask of the view models.
 
 // Bulk reports whether anything can be done with several accounts at once.
-func (r AdminRights) Bulk() bool { return r.Reset || r.Revoke || r.Class }
+func (r AdminRights) Bulk() bool { return r.Several && (r.Reset || r.Revoke || r.Class) }
 
 // adminStates are in the order in which a filter offers them.
 var adminStates = []AdminState{StateOn, StateOff, StateGrace, StateRequired, StateMustEnrol, StateUnreadable}

@@ -122,6 +122,9 @@ func (w *words) label(c Choice) (any, error) {
 
 // webmail is what the webmail is called.
 func (w *words) webmail(f *frame) (any, error) {
+	if f.C.Webmail.Administration {
+		return w.text("admin_nav")
+	}
 	if f.C.Webmail.Name != "" {
 		return f.C.Webmail.Name, nil
 	}

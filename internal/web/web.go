@@ -153,6 +153,8 @@ func (c *Common) common() *Common { return c }
 type Webmail struct {
 	Name string // empty: the word "webmail" in the page's language
 	URL  string // empty: no link
+	// Administration: these are the administration pages, whatever the name.
+	Administration bool
 }
 
 // Problem is why a page is shown again. Its Code chooses the text; the other fields

@@ -10,7 +10,7 @@ import (
 )
 
 var allRights = web.AdminRights{Reset: true, Token: true, Revoke: true, Sessions: true, Class: true, Provision: true, Code: true, Bypass: true,
-	Policies: true, Policy: true}
+	Policies: true, Policy: true, Remove: true, Several: true}
 
 // desk is an administrator of one domain.
 func desk(c web.Common) web.Admin {
