@@ -154,6 +154,7 @@ func (s *Store) setFields(a *account.Account, e *ldap.Entry) {
 // setRecords attaches records, class and policy from the holder, and the policies
 // of the account's domain and class.
 func (s *Store) setRecords(a *account.Account, f *found) {
+	a.SwitchedOff = s.switchedOff()
 	holder := f.holder
 	if s.cfg.Layout == LayoutEntry {
 		holder = f.user

@@ -30,7 +30,7 @@ const (
 	attrPolicy   = "posternPolicy"
 	attrClass    = "posternClass"
 	classPolicy  = "posternPolicyHolder"
-	policyFilter = "(objectClass=" + classPolicy + ")"
+	policyFilter = "(|(objectClass=" + classPolicy + ")(&(objectClass=" + classSite + ")(cn=site)))" // and the site's switch
 )
 
 // policies keeps the site's policies.
@@ -151,13 +151,17 @@ func (s *Store) searchPolicies(c searcher) (*policy.Site, error) {
 	site := &policy.Site{Default: s.cfg.DefaultPolicy, Domains: map[string]policy.Layer{}, Classes: map[string]policy.Layer{}}
 	paging := ldap.NewControlPaging(pageSize)
 	req := &ldap.SearchRequest{BaseDN: s.cfg.PosternBase, Scope: ldap.ScopeSingleLevel, Filter: policyFilter,
-		Attributes: []string{attrPolicy}, Controls: []ldap.Control{paging}}
+		Attributes: []string{"objectClass", attrPolicy, keyCheck}, Controls: []ldap.Control{paging}}
 	for {
 		res, err := c.Search(req)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range res.Entries {
+			if !hasClass(e, classPolicy) {
+				s.noteSwitch(e)
+				continue
+			}
 			level, err := levelOf(e.DN)
 			if err != nil {
 				site.Stray = append(site.Stray, e.DN)

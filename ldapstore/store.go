@@ -71,7 +71,8 @@ type Store struct {
 	writer *server // also one of reads if the URI is the same
 	now    func() time.Time
 
-	policies policies // of domains and classes
+	policies   policies // of domains and classes
+	siteSwitch siteSwitch
 }
 
 var _ account.Store = (*Store)(nil)

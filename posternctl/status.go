@@ -33,6 +33,7 @@ func (c *ctl) statusCommand() *cobra.Command {
 }
 
 func (c *ctl) statusOne(ctx context.Context, d *desk.Desk, args []string) error {
+	c.sayOff(ctx)
 	s, err := d.Show(ctx, args[0])
 	if err != nil {
 		return err
@@ -45,6 +46,7 @@ func (c *ctl) statusAll(ctx context.Context, domain string) error {
 	if err != nil {
 		return err
 	}
+	c.sayOff(ctx)
 	var list []desk.Summary
 	err = store.Each(ctx, func(a *account.Account) error {
 		if domain == "" || strings.EqualFold(a.Domain, domain) {

@@ -58,6 +58,9 @@ type Account struct {
 	State State
 	// StateRecord is the record that State came from; nil when none is stored.
 	StateRecord *Record
+	// SwitchedOff says that an administrator has switched Postern off for a while: the
+	// main password is enough for everybody (package siteswitch).
+	SwitchedOff bool
 	// HasHolder reports that the holder entry exists and carries the object class.
 	HasHolder bool
 

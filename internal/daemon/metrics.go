@@ -17,6 +17,7 @@ type Metrics struct {
 	events        *prometheus.CounterVec
 	auditFailures prometheus.Counter
 	degraded      prometheus.Gauge
+	switchedOff   prometheus.Gauge
 }
 
 // NewMetrics returns the metrics that every daemon has.
@@ -29,11 +30,14 @@ func NewMetrics() *Metrics {
 		degraded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "postern_throttle_degraded", Help: "1 while Redis does not answer and this node counts alone.",
 		}),
+		switchedOff: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "postern_switched_off", Help: "1 while Postern is switched off (posternctl off): main passwords open mail for everybody.",
+		}),
 		auditFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "postern_audit_failures_total", Help: "Audit lines that could not be written.",
 		}),
 	}
-	m.registry.MustRegister(m.events, m.auditFailures, m.degraded,
+	m.registry.MustRegister(m.events, m.auditFailures, m.degraded, m.switchedOff,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

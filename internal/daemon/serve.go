@@ -45,6 +45,7 @@ func (b *Base) Serve(ctx context.Context, s Service) error {
 		b.Log.Info("listening", "address", l.Addr().String())
 	}
 	go b.checkKeys(ctx, cancel)
+	go b.watchSwitch(ctx)
 	go b.reloadOnHangup(ctx, s.Reload)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	go b.watchdog(ctx)

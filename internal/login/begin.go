@@ -35,6 +35,8 @@ func (s *SignIn) Begin(ctx context.Context, st Start) Result {
 	case d.Account.Damage() != nil:
 		s.event(effect.Login, &t, d.Account, effect.Event{Outcome: account.Denied.String(), Reason: string(Damaged)})
 		return ended(account.Denied, Damaged)
+	case d.Account.SwitchedOff:
+		return s.withoutFactor(ctx, &t, d)
 	case d.Account.State.Enrolled:
 		t.Stage = stageFactor
 		return s.next(&t, d.Account, StepFactor)
@@ -91,7 +93,7 @@ func (s *SignIn) next(t *transaction, a *account.Account, step string) Result {
 func (s *SignIn) withoutFactor(ctx context.Context, t *transaction, d Decision) Result {
 	p, reason, err := s.read(ctx, t.ref())
 	if err == nil && reason == "" {
-		if p.Account.TwoFactor() || p.Account.Epoch() != t.Epoch { // switched on, or the password changed, just now
+		if p.Account.TwoFactor() && !p.Account.SwitchedOff || p.Account.Epoch() != t.Epoch { // switched on, or the password changed, just now
 			return ended(account.Denied, AccountChanged)
 		}
 		live, err := s.begin(ctx, t, p, session.Session{Via: "main"}, nil)

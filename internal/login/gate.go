@@ -101,6 +101,7 @@ func (g *Gate) Mail(ctx context.Context, a Attempt) Decision {
 	defer cancel()
 	try := g.try(&a)
 	d := g.mail(ctx, &a, try)
+	sayOff(&d)
 	if d.Outcome == account.Granted {
 		g.letIn(&a, &d)
 	}

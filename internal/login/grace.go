@@ -10,6 +10,9 @@ import (
 // needsFactor reports whether the main password alone must not be enough: by the
 // account's own records, or because policy demands a factor and the grace is over.
 func needsFactor(a *account.Account, eff policy.Effective, now time.Time) bool {
+	if a.SwitchedOff {
+		return false
+	}
 	return a.TwoFactor() || eff.TwoFactor == policy.Mandatory && !now.Before(GraceEnds(a, eff, now))
 }
 
