@@ -44,9 +44,8 @@ type listener struct {
 func (e *examination) loginDoors() []door {
 	var list []door
 	if e.dovecot != nil {
-		protocols := strings.Fields(e.dovecot.get("protocols", ""))
 		for _, d := range dovecotDoors {
-			if slices.Contains(protocols, d.protocol) {
+			if e.speaks(d.protocol) {
 				list = append(list, e.dovecotListeners(d.service, d.client, d.listeners)...)
 			}
 		}
@@ -59,6 +58,12 @@ func (e *examination) loginDoors() []door {
 		}
 	}
 	return list
+}
+
+// speaks reports whether Dovecot serves a protocol. 2.3 lists them; so may 2.4, but prints
+// a block of switches where packages have added theirs one by one.
+func (e *examination) speaks(protocol string) bool {
+	return slices.Contains(strings.Fields(e.dovecot.get("protocols", "")), protocol) || e.dovecot.one("protocols", "").yes(protocol)
 }
 
 func (e *examination) dovecotListeners(service string, client mailclient.Service, defaults []listener) []door {
