@@ -55,7 +55,7 @@ func (c *ctl) root() *cobra.Command {
 	f.BoolVar(&c.noInput, "no-input", false, "never ask on the terminal")
 	root.Flags().BoolVar(&c.check, "check", false, "check configuration, keys and directory, then exit")
 	root.Flags().BoolVar(&c.version, "version", false, "print the version and exit")
-	root.AddCommand(c.keysCommand(), c.factorCommand(), c.totpCommand(), c.passkeyCommand(), c.backupCodesCommand(), c.appPasswordCommand(),
+	root.AddCommand(c.adminCommand(), c.keysCommand(), c.factorCommand(), c.totpCommand(), c.passkeyCommand(), c.backupCodesCommand(), c.appPasswordCommand(),
 		c.sessionsCommand(), c.devicesCommand(), c.userCommand(),
 		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
 		c.doctorCommand(), c.setupCommand(), c.offCommand(), c.onCommand())
