@@ -134,7 +134,7 @@ func (p *process) fail(err error) {
 // for ever for the answer of one that is stopped.
 func (p *process) end(grace time.Duration) {
 	if p.runner != nil {
-		timer := time.AfterFunc(grace, func() { p.runner.Kill(context.Background()) }) //nolint:errcheck // it is gone, then
+		timer := time.AfterFunc(grace, func() { _ = p.runner.Kill(context.Background()) })
 		defer timer.Stop()
 	}
 	p.handle.Kill()

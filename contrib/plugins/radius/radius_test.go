@@ -145,7 +145,7 @@ func startServer() (addr string, stop func(), err error) {
 	}
 	addr = free.LocalAddr().String()
 	port := free.LocalAddr().(*net.UDPAddr).Port
-	free.Close()
+	_ = free.Close()
 	files := map[string]string{"radiusd.conf": fmt.Sprintf(serverConfig, dir, port, secret), "dictionary": "$INCLUDE /usr/share/freeradius/dictionary\n"}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -162,9 +162,10 @@ func startServer() (addr string, stop func(), err error) {
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	stop = func() {
-		syscall.Kill(cmd.Process.Pid, syscall.SIGTERM)
+		_ = syscall.Kill(cmd.Process.Pid, syscall.SIGTERM)
+		//nolint:errcheck // how it ended does not matter
 		<-done
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 	}
 	c := &client{servers: []string{addr}, secret: []byte(secret), timeout: 200 * time.Millisecond, name: "test"}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
@@ -173,7 +174,7 @@ func startServer() (addr string, stop func(), err error) {
 		}
 		select {
 		case err := <-done:
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir)
 			return "", nil, fmt.Errorf("freeradius ends: %w: %s", err, out.String())
 		default:
 		}
@@ -267,7 +268,7 @@ func silent(t *testing.T) string {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	must(t, err)
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c.LocalAddr().String()
 }
 
@@ -295,7 +296,7 @@ func TestA15_RADIUSRepliesAreAuthentic(t *testing.T) {
 	}
 	for name, forge := range map[string]func(*radius.Packet){
 		"without": func(*radius.Packet) {},
-		"wrong":   func(p *radius.Packet) { rfc2869.MessageAuthenticator_Set(p, make([]byte, 16)) },
+		"wrong":   func(p *radius.Packet) { _ = rfc2869.MessageAuthenticator_Set(p, make([]byte, 16)) },
 	} {
 		for _, code := range []radius.Code{radius.CodeAccessAccept, radius.CodeAccessReject} {
 			f := configured(t, `timeout = "200ms"`, forger(t, code, forge))
@@ -312,7 +313,7 @@ func forger(t *testing.T, code radius.Code, forge func(*radius.Packet)) string {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	must(t, err)
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	go func() {
 		for buffer := make([]byte, 4096); ; {
 			n, from, err := c.ReadFrom(buffer)
@@ -326,7 +327,7 @@ func forger(t *testing.T, code radius.Code, forge func(*radius.Packet)) string {
 			reply := request.Response(code)
 			forge(reply)
 			if raw, err := reply.Encode(); err == nil {
-				c.WriteTo(raw, from)
+				_, _ = c.WriteTo(raw, from)
 			}
 		}
 	}()
