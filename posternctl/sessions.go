@@ -51,7 +51,11 @@ func (s *ender) Record(e effect.Event) {
 		}
 	}
 	r := effect.SpoolRecorder{Spool: s.spool, Names: s.store.Names, Hold: kickHold, Failed: s.failed,
-		Taken: func(e effect.Ending) { s.due = append(s.due, e) }}
+		Taken: func(e effect.Ending) {
+			if !e.NotBefore.After(e.Since.Add(kickHold)) { // what is due later, policyserver sees to
+				s.due = append(s.due, e)
+			}
+		}}
 	r.Record(e)
 }
 

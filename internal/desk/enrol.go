@@ -164,6 +164,7 @@ func (d *draft) addFactor(r account.Record) (first bool) {
 		s.Enrolled, s.MustEnrol = true, false
 		forgetFactors(s)
 	})
+	d.endBypass()
 	d.event(effect.TwoFactorOn, "", "ended "+d.endSessions(ref.String()).String())
 	return true
 }

@@ -22,6 +22,8 @@ type Overview struct {
 	Failures map[account.Kind]uint
 	// EnrolUntil is when the enrolment token expires that was handed out; zero: none was.
 	EnrolUntil time.Time
+	// Bypass is the bypass that is open; nil: none is.
+	Bypass *Bypass
 	// Unreadable is what could not be read, and is left out of the lists; nil: nothing.
 	Unreadable error
 }
@@ -44,7 +46,7 @@ func (d *Desk) Overview(ctx context.Context, user string) (Overview, error) {
 
 // OverviewOf is Overview of an account that was read already.
 func OverviewOf(a *account.Account, now time.Time) Overview {
-	o := Overview{Summary: Summarize(a, now), Failures: a.State.Failures, EnrolUntil: a.State.EnrolUntil}
+	o := Overview{Summary: Summarize(a, now), Failures: a.State.Failures, EnrolUntil: a.State.EnrolUntil, Bypass: shownBypass(a, now)}
 	var errs [6]error
 	o.Factors, errs[0] = factorsOf(a)
 	o.TOTP, errs[5] = totpsOf(a)

@@ -45,6 +45,7 @@ func (d *Desk) DisableTwoFactor(ctx context.Context, who Actor, user string) (Ch
 			s.Enrolled, s.MustEnrol = false, false
 			forgetFactors(s)
 		})
+		dr.endBypass()
 		ended.add(dr.endSessions(""))
 		return ended, nil
 	})
@@ -93,6 +94,7 @@ func (d *Desk) Reset(ctx context.Context, who Actor, user string) (Changed, erro
 			forgetFactors(s)
 			s.Members = dr.remaining()
 		})
+		dr.endBypass()
 		token = dr.neededToken(d.tokenLife())
 		return ended, nil
 	})
@@ -114,6 +116,7 @@ func (d *Desk) RevokeAll(ctx context.Context, who Actor, user string) (Changed, 
 		}
 		ended := dr.end(Selector{Kinds: slices.Concat(appKinds, sessionKinds)})
 		dr.newEpoch(func(*account.State) {})
+		dr.endBypass()
 		return ended, nil
 	})
 }

@@ -41,7 +41,7 @@ func (r *SpoolRecorder) Record(e Event) {
 	}
 	end.Names = unique(append(end.Names, names...))
 	if r.Hold > 0 {
-		end.NotBefore = end.Since.Add(r.Hold)
+		end.NotBefore = latest(end.NotBefore, end.Since.Add(r.Hold))
 	}
 	if err := r.Spool.Put(&end); err != nil {
 		r.Failed(err)

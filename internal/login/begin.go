@@ -35,6 +35,8 @@ func (s *SignIn) Begin(ctx context.Context, st Start) Result {
 	case d.Account.Damage() != nil:
 		s.event(effect.Login, &t, d.Account, effect.Event{Outcome: account.Denied.String(), Reason: string(Damaged)})
 		return ended(account.Denied, Damaged)
+	case needsFactor(d.Account, d.Policy, now) && d.Account.Bypassed(Webmail, now):
+		return s.byBypass(ctx, &t)
 	case d.Account.SwitchedOff:
 		return s.withoutFactor(ctx, &t, d)
 	case d.Account.State.Enrolled:
@@ -107,6 +109,29 @@ func (s *SignIn) withoutFactor(ctx context.Context, t *transaction, d Decision) 
 		return s.deny(t, p.Account, reason)
 	}
 	return s.in(t, person{d.Account, d.Policy}, &Live{User: t.User, Account: d.Account.Name}, "main")
+}
+
+// byBypass begins the session of an account that an administrator has opened a bypass
+// for. It ends with the bypass, and proves nothing at the settings.
+func (s *SignIn) byBypass(ctx context.Context, t *transaction) Result {
+	p, reason, err := s.read(ctx, t.ref())
+	switch {
+	case err != nil:
+		return ended(account.Unavailable, DirectoryDown)
+	case reason != "":
+		return s.deny(t, p.Account, reason)
+	case !p.Account.Bypassed(Webmail, s.now()) || p.Account.Epoch() != t.Epoch:
+		return s.deny(t, p.Account, AccountChanged)
+	}
+	live, err := s.begin(ctx, t, p, session.Session{Via: session.ViaBypass}, nil)
+	switch {
+	case err == nil:
+		s.event(effect.Login, t, p.Account, effect.Event{Outcome: account.Granted.String(), Reason: string(Bypassed), Credential: "main"})
+		return Result{Outcome: account.Granted, Live: live}
+	case errors.Is(err, account.ErrConflict):
+		return s.deny(t, p.Account, AccountChanged)
+	}
+	return ended(account.Unavailable, DirectoryDown)
 }
 
 // in records that webmail is in.

@@ -175,7 +175,7 @@ func (s *SignIn) begin(ctx context.Context, t *transaction, p person, body sessi
 		return nil, err
 	}
 	r := account.Record{
-		Kind: account.KindSession, ID: t.sessionID(), Created: now, Expires: now.Add(p.Policy.SessionLife),
+		Kind: account.KindSession, ID: t.sessionID(), Created: now, Expires: s.sessionExpires(p, body),
 		Used: account.Use{At: now, Service: Webmail, From: t.Addr, Agent: t.Agent}, Body: encoded,
 	}
 	edits = append(edits, account.Edit{Now: &r})
@@ -186,6 +186,16 @@ func (s *SignIn) begin(ctx context.Context, t *transaction, p person, body sessi
 	}
 	s.tell(t, p.Account, events)
 	return s.live(t.User, p, &r, body)
+}
+
+// sessionExpires is when a session that begins now ends by itself: under a bypass, with
+// that.
+func (s *SignIn) sessionExpires(p person, body session.Session) time.Time {
+	expires := s.now().Add(p.Policy.SessionLife)
+	if b := p.Account.State.Bypass; body.Via == session.ViaBypass && b != nil && b.Until.Before(expires) {
+		return b.Until
+	}
+	return expires
 }
 
 // live makes the ticket and the grant of a session.
@@ -214,7 +224,7 @@ func (s *SignIn) ticket(p person, r *account.Record) (account.Secret, time.Time,
 // now.
 func (s *SignIn) alive(p person, r *account.Record, body session.Session) bool {
 	now := s.now()
-	return body.Alive(p.Account, r, p.Policy, now) && (body.Strong || !needsFactor(p.Account, p.Policy, now))
+	return body.Alive(p.Account, r, p.Policy, now) && body.Enough(p.Account, r, p.Policy, now)
 }
 
 // pause waits a random while, longer with every try; false means that ctx ended.

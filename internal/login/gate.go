@@ -210,8 +210,8 @@ func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p f
 // refused; it is checked all the same, so that the owner can be told why.
 func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Account, eff policy.Effective) Decision {
 	twoFactor := g.twoFactor(acct, eff)
-	observed := twoFactor && g.settings.observed(acct.Domain, g.now())
-	if g.settings.MainElsewhere && twoFactor && !observed {
+	excused := g.excuse(acct, a.Service)
+	if g.settings.MainElsewhere && twoFactor && excused == "" {
 		return denied(AppPasswordRequired)
 	}
 	if advice := g.limited(ctx, g.try(a).of(acct)); advice.Refuse {
@@ -229,12 +229,24 @@ func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Accou
 	}
 	switch {
 	case d.Outcome != account.Granted || !twoFactor:
-	case observed:
-		d.Reason = Observed
+	case excused != "":
+		d.Reason = excused
 	default:
 		d.Outcome, d.Reason = account.Denied, AppPasswordRequired
 	}
 	return d
+}
+
+// excuse says why the main password alone opens a service of an account that needs a
+// second factor; "": it does not.
+func (g *Gate) excuse(acct *account.Account, s account.Service) Reason {
+	switch now := g.now(); {
+	case acct.Bypassed(s, now):
+		return Bypassed
+	case g.settings.observed(acct.Domain, now):
+		return Observed
+	}
+	return ""
 }
 
 // find is the store's, and notes whether the directory answers.

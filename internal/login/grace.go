@@ -7,13 +7,9 @@ import (
 	"postern/internal/policy"
 )
 
-// needsFactor reports whether the main password alone must not be enough: by the
-// account's own records, or because policy demands a factor and the grace is over.
+// needsFactor is account.NeedsFactor.
 func needsFactor(a *account.Account, eff policy.Effective, now time.Time) bool {
-	if a.SwitchedOff {
-		return false
-	}
-	return a.TwoFactor() || eff.TwoFactor == policy.Mandatory && !now.Before(GraceEnds(a, eff, now))
+	return a.NeedsFactor(eff, now)
 }
 
 // mustEnrol reports whether the account's owner is to enrol at the next sign-in at
@@ -25,18 +21,9 @@ func mustEnrol(a *account.Account, eff policy.Effective) bool {
 	return a.State.MustEnrol || eff.TwoFactor == policy.Mandatory
 }
 
-// GraceEnds is when an account without a factor, under a mandatory policy, may no
-// longer go without: grace after the policy's own date, or else after the account
-// was first seen under it. One that was not seen yet is seen now.
+// GraceEnds is account.GraceEnds.
 func GraceEnds(a *account.Account, eff policy.Effective, now time.Time) time.Time {
-	start := eff.GraceStart
-	if start.IsZero() {
-		start = a.State.GraceStart
-	}
-	if start.IsZero() {
-		start = now
-	}
-	return start.Add(eff.Grace)
+	return a.GraceEnds(eff, now)
 }
 
 // noteGrace begins the grace of an account that is seen under a mandatory policy for

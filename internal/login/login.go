@@ -65,6 +65,9 @@ const (
 	// Observed goes with Granted: the main password of an account with 2FA, let in
 	// because its domain is being observed (E10).
 	Observed Reason = "observed"
+	// Bypassed goes with Granted, too: the main password, or a webmail session begun with
+	// it, of an account that an administrator's bypass is open for (A17).
+	Bypassed Reason = "bypass"
 
 	// Unavailable.
 	DirectoryDown    Reason = "directory_unavailable"

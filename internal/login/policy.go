@@ -108,7 +108,7 @@ func (g *Gate) secondNet(ctx context.Context, a *Ask) Permit {
 	acct, err := g.find(ctx, a.Login)
 	switch d := g.notFound(err); {
 	case err == nil:
-		p := g.needsAppPassword(acct)
+		p := g.needsAppPassword(a, acct)
 		// A wrong password sent twice, the second time before the first is reported,
 		// looks like this too: then the text must not tell a stranger about 2FA.
 		p.quiet = said == refused || g.settings.HashNonce.Empty()
@@ -126,7 +126,7 @@ func (g *Gate) secondNet(ctx context.Context, a *Ask) Permit {
 	return refuse(DirectoryDown)
 }
 
-func (g *Gate) needsAppPassword(acct *account.Account) Permit {
+func (g *Gate) needsAppPassword(a *Ask, acct *account.Account) Permit {
 	eff, err := acct.Policy.Resolve()
 	switch {
 	case err != nil:
@@ -135,8 +135,9 @@ func (g *Gate) needsAppPassword(acct *account.Account) Permit {
 		return refuse(AccountDisabled)
 	case !g.twoFactor(acct, eff):
 		return Permit{}
-	case g.settings.observed(acct.Domain, g.now()):
-		return Permit{Reason: Observed}
+	}
+	if excused := g.excuse(acct, a.Service); excused != "" {
+		return Permit{Reason: excused}
 	}
 	return refuse(AppPasswordRequired)
 }
@@ -219,7 +220,7 @@ func (g *Gate) remembered(ctx context.Context, a *Ask, now time.Time) Permit {
 	defer cancel()
 	acct, err := g.find(ctx, a.Login)
 	if err == nil {
-		if p := g.needsAppPassword(acct); p.Reason == AppPasswordRequired {
+		if p := g.needsAppPassword(a, acct); p.Reason == AppPasswordRequired {
 			g.noteMain(a, acct)
 			return p
 		}

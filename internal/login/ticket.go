@@ -80,21 +80,27 @@ func (g *Gate) ticketSession(ctx context.Context, acct *account.Account, t *sess
 	if err != nil {
 		return denied(Damaged)
 	}
-	if reason := g.sessionReason(acct, &rec, t, eff); reason != "" {
+	s, err := session.Decode(rec.Body)
+	if err != nil {
+		return denied(Damaged)
+	}
+	if reason := g.sessionReason(acct, &rec, &s, t, eff); reason != "" {
 		return denied(reason)
 	}
-	return Decision{Outcome: account.Granted}
+	d := Decision{Outcome: account.Granted}
+	if s.Bypassed(acct, &rec, g.now()) {
+		d.Reason = Bypassed
+	}
+	return d
 }
 
 // sessionReason says why the ticket's session opens no mail.
-func (g *Gate) sessionReason(acct *account.Account, rec *account.Record, t *session.Ticket, eff policy.Effective) Reason {
-	s, err := session.Decode(rec.Body)
+func (g *Gate) sessionReason(acct *account.Account, rec *account.Record, s *session.Session, t *session.Ticket, eff policy.Effective) Reason {
+	now := g.now()
 	switch {
-	case err != nil:
-		return Damaged
-	case !s.Alive(acct, rec, eff, g.now()), acct.Void(rec, t.Epoch):
+	case !s.Alive(acct, rec, eff, now), acct.Void(rec, t.Epoch):
 		return SessionEnded
-	case !s.Strong && g.twoFactor(acct, eff):
+	case !s.Enough(acct, rec, eff, now):
 		return SessionWeak
 	}
 	return ""
