@@ -18,6 +18,7 @@ type tally struct {
 	ctl    *ctl
 	plural string // what they are, for JSON
 	total  int
+	quiet  bool // text: only of those that failed
 	begun  bool
 	told   time.Time
 
@@ -70,6 +71,9 @@ func (t *tally) skip() { t.skipped++ }
 
 // row prints one result.
 func (t *tally) row(o object, text string) {
+	if t.quiet && !t.ctl.json && o["outcome"] != "failed" {
+		return
+	}
 	if !t.ctl.json {
 		line := fmt.Sprintf("%v\t%v", o["user"], o["outcome"])
 		if text != "" {

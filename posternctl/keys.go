@@ -23,7 +23,7 @@ var allRoles = []string{account.RoleDoor, account.RoleFactor, account.RoleTicket
 const roleHelp = "`role` of the key: door, factor, ticket"
 
 func (c *ctl) keysCommand() *cobra.Command {
-	return group("keys", "Keys that seal the records and sign tickets", c.keysNew(), c.keysRegister(), c.keysExport())
+	return group("keys", "Keys that seal the records and sign tickets", c.keysNew(), c.keysRegister(), c.keysExport(), c.keysRotate(), c.keysRebind())
 }
 
 func (c *ctl) keysNew() *cobra.Command {
