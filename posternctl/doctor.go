@@ -22,13 +22,13 @@ import (
 
 // doctorFlags are what the command was called with.
 type doctorFlags struct {
-	doveconf, postconf, root          string
-	noLogin                           bool
-	skip                              []string
-	canaryUser, canaryPasswordFile    string
-	canaryBase, canaryDomain          string
-	adminDN, adminPasswordFile        string
-	adminExternal, withoutOK, explain bool
+	doveconf, postconf, root       string
+	noLogin                        bool
+	skip                           []string
+	canaryUser, canaryPasswordFile string
+	canaryBase, canaryDomain       string
+	adminDN, adminPasswordFile     string
+	adminExternal, withoutOK       bool
 }
 
 func (c *ctl) doctorCommand() *cobra.Command {

@@ -53,7 +53,7 @@ func (e *examination) keyDirectory() { e.mode("key-directory", e.Config.Keys.Dir
 
 // mode finds permissions that a file should not have.
 func (e *examination) mode(id, path string, not fs.FileMode) {
-	info, err := os.Stat(path)
+	info, err := os.Stat(path) //nolint:gosec // the administrator's configuration names it
 	switch {
 	case err != nil:
 		e.unchecked(id, path, err.Error())
