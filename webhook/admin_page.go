@@ -229,3 +229,10 @@ func (t *turn) classes() []string {
 	}
 	return names
 }
+
+// administers reports whether to show the way to these pages. Who cannot be looked up is
+// shown none.
+func (t *turn) administers(o *login.Owner) bool {
+	may, err := t.s.roles.Of(t.r.Context(), o.Account)
+	return err == nil && may.Role >= admin.HelpDesk
+}

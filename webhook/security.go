@@ -58,7 +58,7 @@ func (t *turn) secure(o *login.Owner, status int, p *web.Problem) {
 		Events:     events(o.Account),
 	}
 	page.Alerts = t.alerts(o, page.Events)
-	page.Notice, page.Self = t.notice(), t.path(web.PathSecurity)
+	page.Notice, page.Self, page.Administrator = t.notice(), t.path(web.PathSecurity), t.administers(o)
 	page.Signal = t.signal(o, page.Notice)
 	for _, name := range t.s.signIn.EnrolMethods(o.Finishing()) {
 		page.MayAdd = append(page.MayAdd, web.Method(name))
