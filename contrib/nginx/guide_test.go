@@ -3,6 +3,7 @@
 package nginx
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -89,27 +90,44 @@ func TestGuideWebhook(t *testing.T) {
 	}
 }
 
-// TestGuideNginx: nginx takes the guide's server block with the files that it
-// includes.
+// TestGuideNginx: nginx takes each block of nginx's configuration in a guide, with
+// the files that it includes.
 func TestGuideNginx(t *testing.T) {
-	for _, guide := range []string{"webmail.md", "mail-programs.md"} {
-		t.Run(guide, func(t *testing.T) { nginxTakes(t, guide) })
+	guides, err := filepath.Glob("../../docs/guides/*.md")
+	must(t, err)
+	taken := 0
+	for _, guide := range guides {
+		text, err := os.ReadFile(guide)
+		must(t, err)
+		for i, m := range fence.FindAllStringSubmatch(string(text), -1) {
+			if m[1] == "nginx" {
+				taken++
+				t.Run(fmt.Sprintf("%s/%d", filepath.Base(guide), i), func(t *testing.T) { nginxTakes(t, m[2]) })
+			}
+		}
+	}
+	if taken < 3 {
+		t.Errorf("only %d blocks were found", taken)
 	}
 }
 
-func nginxTakes(t *testing.T, guide string) {
+func nginxTakes(t *testing.T, block string) {
 	t.Helper()
 	mailtest.Long(t)
 	n, err := mailtest.PrepareNginx()
 	must(t, err)
 	t.Cleanup(n.Stop)
-	for _, name := range []string{"postern.conf", "postern-proxy.conf", "postern-autoconfig.conf"} {
+	own := strings.NewReplacer("/etc/nginx/", n.Dir+"/")
+	snippets, err := filepath.Glob("*.conf")
+	must(t, err)
+	for _, name := range snippets {
 		text, err := os.ReadFile(name)
 		must(t, err)
-		write(t, filepath.Join(n.Dir, "snippets", name), string(text))
+		write(t, filepath.Join(n.Dir, "snippets", name), own.Replace(string(text)))
 	}
+	write(t, filepath.Join(n.Dir, "postern-basic.key"), "proxy_set_header X-API-Key \"0123\";\n")
 	certificate := "ssl_certificate " + filepath.Join(n.Dir, "cert.pem") + "; ssl_certificate_key " + filepath.Join(n.Dir, "key.pem") + ";\n}\n"
-	server := strings.TrimSuffix(strings.TrimSpace(snippet(t, guide, "nginx")), "}") + certificate
+	server := strings.TrimSuffix(strings.TrimSpace(block), "}") + certificate
 	conf := filepath.Join(n.Dir, "nginx.conf")
 	write(t, conf, "pid "+n.Dir+"/pid;\nevents {}\nhttp {\n"+server+"}\n")
 	if out, err := exec.CommandContext(t.Context(), "/usr/sbin/nginx", "-t", "-c", conf, "-e", filepath.Join(n.Dir, "error.log")).CombinedOutput(); err != nil {

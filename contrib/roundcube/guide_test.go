@@ -62,7 +62,7 @@ func TestGuideRoundcube(t *testing.T) {
 	passwords := passwordPlugin(t, changes)
 	passwords.Config = strings.Replace(passwords.Config, "$config['password_confirm_current'] = true;\n", "", 1) // the guide has it
 	s := newSiteAs(t, siteOptions{
-		dovecot: snippets(t, "", "login_trusted_networks")[0],
+		dovecot: snippets(t, "dovecot", "login_trusted_networks")[0],
 		plugin:  snippets(t, "php", "postern_url")[0],
 		rc:      strings.TrimPrefix(snippets(t, "php", "'plugins'")[0], "<?php\n"),
 		others:  []mailtest.RoundcubePlugin{passwords},
