@@ -18,7 +18,7 @@ import (
 
 func (c *ctl) totpCommand() *cobra.Command {
 	return group("totp", "Authenticator apps and hardware tokens (TOTP)", c.totpAdd(), c.totpImport(),
-		c.command(command{"code USER [ID]", "Print the current code (audited)", 1, 2, c.totpCode}),
+		c.totpCode(),
 		c.command(command{"list USER", "List the authenticators", 1, 1, c.totpList}),
 		c.command(command{"remove USER ID", "Remove an authenticator; two-factor login stays on, after the last one the user must enrol anew", 2, 2, c.totpRemove}))
 }
@@ -107,12 +107,21 @@ func (c *ctl) readSecret(path string) ([]byte, error) {
 	return factor.ParseTOTPSecret(string(text))
 }
 
-func (c *ctl) totpCode(ctx context.Context, d *desk.Desk, args []string) error {
+func (c *ctl) totpCode() *cobra.Command {
+	var reason string
+	cmd := c.command(command{"code USER [ID]", "Print the current code (audited)", 1, 2,
+		func(ctx context.Context, d *desk.Desk, args []string) error { return c.showCode(ctx, d, args, reason) }})
+	cmd.Example = "  posternctl totp code alice@example.test --reason \"ticket 4711, identified by telephone\""
+	cmd.Flags().StringVar(&reason, "reason", "", "`why`, for the audit log and the account's owner")
+	return cmd
+}
+
+func (c *ctl) showCode(ctx context.Context, d *desk.Desk, args []string, reason string) error {
 	id := ""
 	if len(args) == 2 {
 		id = args[1]
 	}
-	shown, err := d.Code(ctx, c.actor(), args[0], desk.WantedCode{ID: id})
+	shown, err := d.Code(ctx, c.actor(), args[0], desk.WantedCode{ID: id, Reason: reason})
 	if err != nil {
 		return err
 	}
