@@ -125,8 +125,8 @@ func TestLDIFInDocuments(t *testing.T) {
 	t.Cleanup(func() { _ = root.Close() })
 	dn := regexp.MustCompile(`(?m)^dn: [^,\n]+,(ou=([^,]+),.*)$`)
 	for _, b := range blocksIn(t, "ldif") {
-		if strings.Contains(b.before, "389") {
-			continue // guide_test.go of contrib/389ds
+		if b.page == "docs/guides/389-ds.md" {
+			continue // contrib/389ds loads it into that server
 		}
 		if m := dn.FindStringSubmatch(b.text); m != nil {
 			parent := ldap.NewAddRequest(m[1], nil)
