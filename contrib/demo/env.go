@@ -115,6 +115,10 @@ Try in a browser:
   No telephone at hand? "totp add" below gives carol@ an authenticator; sign in as her with
   the code that "totp code" shows.
 
+  Administration: @WEBMAIL@/2fa/admin/ lets admin@example.test in, with a second factor
+  only: "totp add admin@example.test" below gives it one, "totp code" its code. Then find carol@,
+  see what she has, and reset her; or look who still signs in by the main password.
+
 Try in another terminal:
 
   . @ENV@; posternctl() { @SUDO@$DEMO_BIN/posternctl -config $DEMO_CONFIG "$@"; }

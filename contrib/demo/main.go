@@ -193,7 +193,15 @@ func startSite(ctx context.Context) (*mailtest.Site, error) {
 	}
 	o := options()
 	o.Binaries = bin
-	return mailtest.Start(ctx, o)
+	site, err := mailtest.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := furnish(ctx, site); err != nil {
+		site.Stop()
+		return nil, err
+	}
+	return site, nil
 }
 
 // options are the demo's servers.
@@ -201,6 +209,7 @@ func options() mailtest.Options {
 	return mailtest.Options{
 		EndSessions: true,
 		Mails:       true,
+		Settings:    mailtest.Settings{"admin": {"site_group": adminGroup}},
 		Dovecot:     &mailtest.DovecotOptions{Version: mailtest.V23, Policy: true},
 		Postfix:     &mailtest.PostfixOptions{},
 		Webmail: &mailtest.WebmailOptions{
