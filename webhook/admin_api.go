@@ -22,7 +22,8 @@ import (
 // about the account as just read.
 //
 // None of it opens a mailbox (FEATURES E6): there is no call that signs anybody in, and
-// none that gives a panel a credential of an account with two-factor login.
+// none that gives a panel a credential of an account with two-factor login. A bypass, for
+// keys whose administrator allowed it, needs the account's main password besides.
 
 // panelCall is one request of a panel.
 type panelCall struct {
@@ -66,6 +67,7 @@ var panelMethods = map[string]panelMethod{
 	"class":               {[]string{"user", "class"}, nil, (*server).adminClass},
 	"totp/add":            {[]string{"user"}, []string{"name", "secret"}, (*server).adminTOTPAdd},
 	"totp/code":           {[]string{"user", "reason"}, []string{"id"}, (*server).adminTOTPCode},
+	"bypass":              {[]string{"user", "for", "reason"}, nil, (*server).adminBypass},
 	"app-password/create": {[]string{"user", "name"}, []string{"services"}, (*server).adminAppPassword},
 }
 

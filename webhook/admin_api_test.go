@@ -15,6 +15,7 @@ const (
 	keyOfA     = "a-key-of-panel-a-1234567890"
 	keyOfDesk  = "a-key-of-a-help-desk-1234567890"
 	keyOfOther = "a-key-of-other-test-1234567890"
+	keyOfRisk  = "a-key-that-may-bypass-1234567890"
 )
 
 // panels is a site with three hosting panels.
@@ -31,9 +32,11 @@ func panels(t *testing.T) *world {
 	}
 	far := client("far", "a-key-that-calls-from-far-1234567890", "example.test", "domain")
 	far["networks"] = []string{"198.51.100.0/24"}
+	risk := client("risk", keyOfRisk, "example.test", "domain")
+	risk["bypass"] = true
 	return inhabit(t, mailtest.New(t, mailtest.Options{Webmail: &mailtest.WebmailOptions{}, Settings: mailtest.Settings{
 		"admin.clients.a": client("a", keyOfA, "example.test", "domain"), "admin.clients.desk": client("desk", keyOfDesk, "*", "helpdesk"),
-		"admin.clients.other": client("other", keyOfOther, "other.test", "domain"), "admin.clients.far": far,
+		"admin.clients.other": client("other", keyOfOther, "other.test", "domain"), "admin.clients.far": far, "admin.clients.risk": risk,
 	}}))
 }
 
@@ -84,7 +87,7 @@ func TestE6_HostingPanel(t *testing.T) {
 	// No way in: neither a credential of one's own, nor the hook API with a panel's key.
 	w.panel(keyOfA, 403, "totp/add", with("secret", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"))
 	w.panel(keyOfA, 403, "app-password/create", with("name", "panel"))
-	for _, method := range []string{"disable", "sign-in", "session", "ticket", "bypass"} {
+	for _, method := range []string{"disable", "sign-in", "session", "ticket"} {
 		w.panel(keyOfA, 404, method, about)
 	}
 	if a := w.raw(http.MethodPost, "/v1/login", `{}`, "Authorization", "Bearer "+keyOfA); a.Status != 401 {
@@ -102,6 +105,41 @@ func TestE6_HostingPanel(t *testing.T) {
 	plain := w.user()
 	w.panel(keyOfA, 200, "totp/add", map[string]string{"user": plain, "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"})
 	w.call("login", "denied", w.start(plain).With("password", "wrong"))
+}
+
+// FEATURES A17: a key that may lets an account in for a while, which still needs the main
+// password; others' keys do not.
+func TestA17_PanelBypass(t *testing.T) {
+	w := panels(t)
+	user, _ := w.twoFactor()
+	ask := map[string]string{"user": user, "for": "30m", "reason": "telephone lost"}
+	w.panel(keyOfA, 403, "bypass", ask)
+	w.panel(keyOfDesk, 403, "bypass", ask)
+	w.panel(keyOfRisk, 404, "bypass", map[string]string{"user": "dave@other.test", "for": "30m", "reason": "telephone lost"})
+	w.panel(keyOfRisk, 422, "bypass", map[string]string{"user": user, "for": "30m", "reason": " "})
+	w.panel(keyOfRisk, 422, "bypass", map[string]string{"user": user, "for": "25h", "reason": "telephone lost"})
+	w.panel(keyOfRisk, 400, "bypass", map[string]string{"user": user, "for": "long", "reason": "telephone lost"})
+	w.panel(keyOfRisk, 409, "bypass", map[string]string{"user": w.user(), "for": "30m", "reason": "telephone lost"})
+	w.call("login", "second_factor", w.start(user))
+	if b := w.panel(keyOfRisk, 200, "bypass", ask); b["user"] != user || b["until"] == nil {
+		t.Errorf("%v", b)
+	}
+	w.call("login", "denied", w.start(user).With("password", "wrong"))
+	w.call("login", "granted", w.start(user))
+}
+
+// A help desk's key sees that credentials are used, but not from where.
+func TestA5_HelpDeskSeesNoAddresses(t *testing.T) {
+	w := panels(t)
+	user, totp := w.twoFactor()
+	w.signIn(user, totp)
+	about := map[string]string{"user": user}
+	if seen := string(mustJSON(t, w.panel(keyOfDesk, 200, "account", about))); strings.Contains(seen, addr) || !strings.Contains(seen, "last_used") {
+		t.Errorf("a help desk sees %s", seen)
+	}
+	if seen := string(mustJSON(t, w.panel(keyOfA, 200, "account", about))); !strings.Contains(seen, addr) {
+		t.Errorf("an administrator of the domain sees no address: %s", seen)
+	}
 }
 
 func mustJSON(t *testing.T, v any) []byte {
