@@ -208,16 +208,21 @@ func (s *site) dovecotConf() (string, error) {
 }
 
 // aci are 389-ds's access rules: nobody but Postern's account reads or changes what
-// Postern keeps.
+// Postern keeps. To deny "all" would keep provisioning from adding entries, too.
 func (s *site) aci() string {
 	names := "posternState || posternTotp || posternPasskey || posternBackupCodes || posternPluginFactor || posternAppPassword || " +
 		"posternTrustedDevice || posternPolicy || posternClass || posternHolderOf || posternSession || posternKeyCheck"
+	dn := "\"ldap:///" + s.serviceDN() + "\";)\n"
+	rule := func(attrs, name, right, who string) string {
+		return "aci: (targetattr " + attrs + ")(version 3.0; acl \"Postern: " + name + "\"; " + right + " userdn " + who + " " + dn
+	}
 	return "dn: " + s.Base + "\nchangetype: modify\nadd: aci\n" +
-		"aci: (targetattr = \"" + names + "\")(version 3.0; acl \"Postern: others\"; deny (all) userdn != \"ldap:///" + s.serviceDN() + "\";)\n" +
-		"aci: (targetattr = \"objectClass || " + names + "\")(version 3.0; acl \"Postern\"; allow (read, search, compare, write) userdn = \"ldap:///" + s.serviceDN() + "\";)\n" +
-		"aci: (targetattr != \"userPassword\")(version 3.0; acl \"Postern: accounts\"; allow (read, search, compare) userdn = \"ldap:///" + s.serviceDN() + "\";)\n" +
+		rule("= \""+names+"\"", "nobody else", "deny (read, search, compare, write, selfwrite)", "!=") +
+		rule("= \"objectClass || "+names+"\"", "its records", "allow (read, search, compare, write)", "=") +
+		rule("= \"userPassword\"", "no hashes", "deny (read, search, compare, write)", "=") +
+		rule("!= \"userPassword\"", "finds accounts", "allow (read, search, compare)", "=") +
 		"\ndn: " + s.PosternBase + "\nchangetype: modify\nadd: aci\n" +
-		"aci: (targetattr = \"*\")(version 3.0; acl \"Postern's own subtree\"; allow (all) userdn = \"ldap:///" + s.serviceDN() + "\";)\n"
+		rule("= \"*\"", "its own subtree", "allow (all)", "=")
 }
 
 // instructions are what is left to do, in order.
