@@ -56,9 +56,7 @@ func TestImportsPointDownward(t *testing.T) {
 
 func documents(t *testing.T) []string {
 	t.Helper()
-	if _, err := os.Stat(".git/index"); err != nil { // go test must know what its cached result depends on
-		t.Fatal(err)
-	}
+	_, _ = os.Stat(".git/index") // so that go test knows what its cached result depends on
 	out, err := exec.CommandContext(t.Context(), "git", "ls-files", "*.md").Output()
 	files := strings.Fields(string(out))
 	if err != nil || len(files) < 10 {
