@@ -21,6 +21,7 @@ type many struct {
 
 	users, filter, domain string // which accounts
 	resume                string
+	about                 func() (string, error) // what the notes of a run belong to besides the arguments; may be nil
 	dryRun                bool
 	confirm               int
 }
@@ -36,7 +37,11 @@ others; a directory that does not answer does (exit code 75). With --resume the 
 
 // many is the command, of which USER is the argument at, for one account or many.
 func (c *ctl) many(at int, s command) *cobra.Command {
-	m := &many{ctl: c, one: s, at: at}
+	return c.manyOf(&many{ctl: c, one: s, at: at})
+}
+
+func (c *ctl) manyOf(m *many) *cobra.Command {
+	s, at := m.one, m.at
 	cmd := c.command(s)
 	single := cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -85,7 +90,11 @@ func (m *many) run(ctx context.Context, args []string) error {
 	if m.dryRun {
 		return m.ctl.listChosen(chosen)
 	}
-	notes, err := openNotes(m.resume, m.title(args))
+	title, err := m.title(args)
+	if err != nil {
+		return err
+	}
+	notes, err := openNotes(m.resume, title)
 	if err != nil {
 		return err
 	}
@@ -97,7 +106,14 @@ func (m *many) run(ctx context.Context, args []string) error {
 }
 
 // title is what the notes of a run belong to: they must not be taken for another's.
-func (m *many) title(args []string) string { return fmt.Sprintf("%s %q", m.one.use, args) }
+func (m *many) title(args []string) (string, error) {
+	title := fmt.Sprintf("%s %q", m.one.use, args)
+	if m.about == nil || m.resume == "" {
+		return title, nil
+	}
+	about, err := m.about()
+	return title + " " + about, err
+}
 
 // work is what there is to do in a run.
 type work struct {

@@ -70,6 +70,10 @@ type Use struct {
 	Agent   string     `cbor:"4,keyasint,omitempty"`
 }
 
+// UseEvery is how often the use of one credential is written down at most: a later use
+// within that time leaves no trace.
+const UseEvery = time.Hour
+
 // Record is one credential, or State: every kind shares this header.
 type Record struct {
 	Kind    Kind      `cbor:"-"`
@@ -146,10 +150,6 @@ type State struct {
 	EnrolUntil time.Time `cbor:"12,keyasint,omitzero"`
 	// Bypass is the last one that was granted, over or not; nil: none was.
 	Bypass *Bypass `cbor:"13,keyasint,omitempty"`
-	// Known is who used the main password while it was enough, for a policy that lets
-	// them go on for a while (known_devices_days). Enrolled since EnrolledAt.
-	Known      []MainUse `cbor:"14,keyasint,omitempty"`
-	EnrolledAt time.Time `cbor:"15,keyasint,omitzero"`
 
 	// History is what happened lately (Happenings), encoded: logins need not read it.
 	History []byte `cbor:"20,keyasint,omitempty"`
@@ -205,7 +205,6 @@ func (s State) Clone() State {
 	s.Handle = slices.Clone(s.Handle)
 	s.EnrolHash = slices.Clone(s.EnrolHash)
 	s.MainUses = slices.Clone(s.MainUses)
-	s.Known = slices.Clone(s.Known)
 	s.History = slices.Clone(s.History)
 	s.Browsers = slices.Clone(s.Browsers)
 	failures := make(map[Kind]uint, len(s.Failures))

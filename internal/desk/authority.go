@@ -31,11 +31,9 @@ var rights = map[effect.Action]admin.Right{
 	effect.ProfileFetched:     admin.CreateAppPassword,
 	effect.TwoFactorOff:       admin.Disable,
 	effect.PolicyChanged:      admin.SetPolicy,
-	effect.PolicyTightened:    admin.SetPolicy,
 	effect.ClassChanged:       admin.SetClass,
 	effect.BypassGranted:      admin.Bypass,
 	effect.BypassEnded:        admin.Bypass,
-	effect.KnownDevices:       admin.Bypass,
 	effect.Erased:             admin.Erase,
 	effect.Exported:           admin.Erase,
 }

@@ -35,6 +35,8 @@
 //	Reset                      reset                          the same, and app passwords (3)     rises
 //	NewEnrolToken              enrol_token_made               the older token                     -
 //	RevokeAll                  revoked_all                    app passwords, sessions, devices    rises
+//	RevokeSince                revoked_since, X_removed       app passwords, sessions, devices    rises (4)
+//	                                                          of since then, factors made then
 //	Bypass                     bypass_granted                 sessions of an older one, and       -
 //	                                                          all at its end
 //	EndBypass                  bypass_ended                   sessions that it let in             -
@@ -45,6 +47,7 @@
 // epoch. (2) 2FA stays on: the account must enrol, by a token where policy asks for
 // one, unless backup codes are left to prove something by; owners without any are
 // refused instead (ErrLast). (3) The account must enrol.
+// (4) What goes on is taken along. If no factor is left it is as at (2).
 // Enrol of the first factor, DisableTwoFactor, Reset and RevokeAll also end an open bypass.
 // What an owner is to be told (effect.TopicOf) is also noted in State, in the same Modify.
 // Whatever ends a session by itself is also a web_session_ended of that session. A rise

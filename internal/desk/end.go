@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ type Selector struct {
 	ID    string    // empty: all of these kinds
 	But   string    // an id to leave alone, of whatever kind
 	Since time.Time // created or used since then; zero: whenever
+	Made  bool      // with Since: a use does not count
 }
 
 // The kinds that belong together.
@@ -32,6 +34,19 @@ func (e Ended) add(more Ended) {
 	for k, n := range more {
 		e[k] += n
 	}
+}
+
+// total counts the records of all kinds, and factors the second factors among them.
+func (e Ended) total() int { return e.count(account.Kinds) }
+
+func (e Ended) factors() int { return e.count(factorKinds) }
+
+func (e Ended) count(kinds []account.Kind) int {
+	n := 0
+	for _, k := range kinds {
+		n += e[k]
+	}
+	return n
 }
 
 func (e Ended) String() string {
@@ -54,7 +69,7 @@ func (d *draft) end(s Selector) Ended {
 	ended := make(Ended)
 	for _, k := range s.Kinds {
 		for _, v := range d.account.Values(k) {
-			if (s.ID == "" || s.ID == v.ID) && (s.But == "" || s.But != v.ID) && d.endOne(k, v, s.Since) {
+			if (s.ID == "" || s.ID == v.ID) && (s.But == "" || s.But != v.ID) && !d.edited(k, v) && d.endOne(k, v, s) {
 				ended[k]++
 			}
 		}
@@ -64,13 +79,13 @@ func (d *draft) end(s Selector) Ended {
 
 // endOne reports whether it ended the record: not if it was over already, or was
 // neither created nor used since.
-func (d *draft) endOne(k account.Kind, v account.Value, since time.Time) bool {
+func (d *draft) endOne(k account.Kind, v account.Value, s Selector) bool {
 	r, err := d.open(k, v)
 	switch {
 	case err != nil:
 		d.remove(account.Record{Kind: k, ID: v.ID, Stored: v.Stored})
 		return true
-	case !since.IsZero() && r.Created.Before(since) && r.Used.At.Before(since):
+	case !s.Since.IsZero() && !touchedSince(&r, s):
 		return false
 	case k != account.KindApp && k != account.KindSession:
 		d.remove(r)
@@ -115,5 +130,12 @@ func (d *draft) remaining() []account.Member {
 func (d *draft) removes(k account.Kind, id string) bool {
 	return slices.ContainsFunc(d.edits, func(e account.Edit) bool {
 		return e.Now == nil && e.Was.Kind == k && e.Was.ID == id
+	})
+}
+
+// edited reports whether the draft changes the value already.
+func (d *draft) edited(k account.Kind, v account.Value) bool {
+	return slices.ContainsFunc(d.edits, func(e account.Edit) bool {
+		return e.Was != nil && e.Was.Kind == k && e.Was.ID == v.ID && bytes.Equal(e.Was.Stored, v.Stored)
 	})
 }

@@ -54,9 +54,7 @@ const (
 	AccountViewed      Action = "account_viewed" // by an administrator; recorded if refused
 	BypassGranted      Action = "bypass_granted"
 	BypassEnded        Action = "bypass_ended"
-	RevokedSince       Action = "revoked_since"  // the answer to an incident
-	KnownDevices       Action = "known_devices"  // 2FA is on, and who used the main password before may go on until
-	PolicyTightened    Action = "policy_applied" // to sessions that it does not allow any more
+	RevokedSince       Action = "revoked_since" // the answer to an incident
 	Erased             Action = "erased"
 	Exported           Action = "exported"
 	BackupCodeUsed     Action = "backup_code_used"

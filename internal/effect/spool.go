@@ -88,9 +88,7 @@ var endings = map[Action]bool{
 	WebSessionEnded:    true,
 	BypassGranted:      false, // when it is over: see Event.Until
 	BypassEnded:        false,
-	KnownDevices:       false, // likewise
 	RevokedSince:       false,
-	PolicyTightened:    false,
 	Erased:             false,
 }
 

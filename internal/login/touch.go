@@ -10,7 +10,7 @@ import (
 )
 
 // touchEvery is how often one use is written at most.
-const touchEvery = time.Hour
+const touchEvery = account.UseEvery
 
 // toucher writes last uses in the background, so that a login waits for no write.
 // A last use is part of its record, so the write is a swap: if the credential was
