@@ -140,6 +140,7 @@ func (t *turn) adminOf(c *console, domain string, about *account.Account, p *web
 	}
 	a.May = web.AdminRights{Reset: can(admin.Reset), Token: can(admin.EnrolToken), Revoke: can(admin.Revoke), Remove: can(admin.RemoveFactor),
 		Sessions: can(admin.EndSessions), Class: can(admin.SetClass), Provision: can(admin.Provision), Code: can(admin.ShowCode),
+		Bypass:   can(admin.Bypass),
 		Policies: c.may.Can(admin.SeePolicy), Policy: can(admin.SetPolicy), Several: c.may.Can(admin.Bulk)}
 	return a
 }

@@ -38,11 +38,18 @@ func (t *turn) account(c *console, name string, status int, p *web.Problem) {
 	if !view.EnrolUntil.After(now) {
 		page.EnrolUntil = time.Time{}
 	}
+	page.May.Bypass = page.May.Bypass && bypassable(a, &view, now)
 	if c.may.May(t.r.Context(), admin.SeeAddresses, a) == nil {
 		page.Events = events(a)
 	}
 	page.Notice, page.Self = t.notice(), t.path(web.PathAdminAccount, web.FieldTarget, a.Name)
 	t.show(status, page)
+}
+
+// bypassable: there is a bypass to end, or something that one would let pass.
+func bypassable(a *account.Account, view *desk.Overview, now time.Time) bool {
+	return view.Bypass != nil ||
+		a.Status != account.Disabled && view.Damage == nil && view.PolicyErr == nil && a.NeedsFactor(view.Policy, now)
 }
 
 // cause is why an account is not as it should be.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +64,11 @@ func (t *turn) asking() (*asking, bool) {
 var adminRights = map[web.AdminAction]admin.Right{
 	web.ActReset: admin.Reset, web.ActToken: admin.EnrolToken, web.ActRevoke: admin.Revoke, web.ActAll: admin.Revoke,
 	web.ActSessions: admin.EndSessions, web.ActClass: admin.SetClass, web.ActCode: admin.ShowCode,
+	web.ActBypass: admin.Bypass, web.ActEnd: admin.Bypass,
 }
+
+// withReason are the actions that are made for a reason only, which the audit log keeps.
+func withReason(a web.AdminAction) bool { return a == web.ActCode || a == web.ActBypass }
 
 func (q *asking) right() admin.Right {
 	if q.action == web.ActRevoke {
@@ -122,7 +127,7 @@ func (t *turn) adminChangePost() {
 	if !ok {
 		return
 	}
-	if q.action == web.ActCode && strings.TrimSpace(t.field(web.FieldReason)) == "" {
+	if withReason(q.action) && strings.TrimSpace(t.field(web.FieldReason)) == "" {
 		t.askChange(q, http.StatusUnprocessableEntity, &web.Problem{Code: web.ReasonEmpty})
 		return
 	}
@@ -193,8 +198,23 @@ func (t *turn) changed(ctx context.Context, q *asking, who desk.Actor) (web.Noti
 	case web.ActRevoke:
 		n = web.Notice{Code: web.DoneAdminRevoked, Name: q.what}
 		err = t.revokeOne(ctx, q, who)
+	case web.ActBypass:
+		n.Code = web.DoneAdminBypass
+		_, err = d.Bypass(ctx, who, user, t.wantedBypass())
+	case web.ActEnd:
+		n.Code = web.DoneAdminEnd
+		_, err = d.EndBypass(ctx, who, user)
 	}
 	return n, err
+}
+
+// wantedBypass is what the form asks for; the desk refuses a time that is none.
+func (t *turn) wantedBypass() desk.NewBypass {
+	n := desk.NewBypass{Reason: t.field(web.FieldReason)}
+	if hours, err := strconv.ParseUint(t.field(web.FieldHours), 10, 8); err == nil {
+		n.For = time.Duration(hours) * time.Hour
+	}
+	return n
 }
 
 func (t *turn) revokeOne(ctx context.Context, q *asking, who desk.Actor) error {
