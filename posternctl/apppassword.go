@@ -153,6 +153,7 @@ func appPassword(p *desk.AppPassword, now time.Time) object {
 	o := object{"user": p.User, "id": p.ID, "name": p.Name, "state": p.State(now), "services": p.Services,
 		"networks": prefixes(p.Networks), "created": stamp(p.Created)}
 	o.addTime("expires", p.Expires)
+	o.addTime("expires_unused", p.Unused)
 	o.addTime("revoked", p.Ended)
 	o.addUse(p.Used)
 	return o

@@ -7,12 +7,13 @@ import (
 )
 
 // NeedsFactor reports whether the main password alone must not be enough: by the
-// account's own records, or because policy demands a factor and the grace is over.
+// account's own records, because policy demands a factor and the grace is over, or
+// because policy makes it a service account, which has app passwords only.
 func (a *Account) NeedsFactor(eff policy.Effective, now time.Time) bool {
 	if a.SwitchedOff {
 		return false
 	}
-	return a.TwoFactor() || eff.TwoFactor == policy.Mandatory && !now.Before(a.GraceEnds(eff, now))
+	return eff.ServiceAccount || a.TwoFactor() || eff.TwoFactor == policy.Mandatory && !now.Before(a.GraceEnds(eff, now))
 }
 
 // GraceEnds is when an account without a factor, under a mandatory policy, may no

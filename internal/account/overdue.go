@@ -47,7 +47,7 @@ func (a *Account) Overdue(now time.Time, planned ...Edit) []Edit {
 			r, err := a.Record(u.kind, v.ID)
 			switch {
 			case err != nil || concerns(planned, &r):
-			case r.over(now, u.keep):
+			case r.over(now, u.keep) || a.unusedLong(&r, now, u.keep):
 				edits = append(edits, Edit{Was: &r})
 			case r.Ended.IsZero():
 				live = append(live, r)

@@ -11,6 +11,7 @@ import (
 	"postern/internal/admin"
 	"postern/internal/effect"
 	"postern/internal/factor"
+	"postern/internal/policy"
 )
 
 // AppPassword is an app password of an account, without its verifier.
@@ -21,6 +22,7 @@ type AppPassword struct {
 	Networks []netip.Prefix // empty: from anywhere
 	Created  time.Time
 	Expires  time.Time // zero: never
+	Unused   time.Time // when it expires unless it is used before, by policy; zero: never
 	Ended    time.Time // zero unless revoked
 	Used     account.Use
 }
@@ -30,17 +32,19 @@ func (p *AppPassword) State(now time.Time) string {
 	switch {
 	case !p.Ended.IsZero():
 		return "revoked"
-	case !p.Expires.IsZero() && !now.Before(p.Expires):
+	case over(p.Expires, now), over(p.Unused, now):
 		return "expired"
 	default:
 		return "active"
 	}
 }
 
+func over(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }
+
 // NewAppPassword asks for an app password.
 type NewAppPassword struct {
 	Name     string
-	Services []account.Service // account.MailServices if empty
+	Services []account.Service // if empty, those of account.MailServices that policy allows
 	Networks []netip.Prefix
 	Expires  time.Time
 }
@@ -79,16 +83,20 @@ func (d *draft) createAppPassword(n NewAppPassword) (CreatedAppPassword, error) 
 	if a := d.who.Authority; a != nil && a.Panel && required(d.account) {
 		return CreatedAppPassword{}, fmt.Errorf("%w: two-factor login is mandatory for %s, so no program may make app passwords for it", admin.ErrForbidden, d.account.Name)
 	}
-	if err := d.mayCreate(); err != nil {
+	eff, err := d.mayCreate()
+	if err != nil {
 		return CreatedAppPassword{}, err
 	}
 	name, err := checkName(n.Name)
 	if err != nil {
 		return CreatedAppPassword{}, invalid(err)
 	}
-	scope, err := d.scope(n)
+	scope, err := d.scope(n, eff)
 	if err != nil {
 		return CreatedAppPassword{}, invalid(err)
+	}
+	if err := mayScope(&scope, eff); err != nil {
+		return CreatedAppPassword{}, err
 	}
 	plain, body, id := newAppPassword(d.account, scope)
 	encoded, err := account.Encode(body)
@@ -98,30 +106,32 @@ func (d *draft) createAppPassword(n NewAppPassword) (CreatedAppPassword, error) 
 	r := account.Record{Kind: account.KindApp, ID: id, Name: name, Created: d.now, Expires: n.Expires, Body: encoded}
 	d.add(r)
 	d.event(effect.AppPasswordCreated, "app:"+id, fmt.Sprintf("name %s, services %v, networks %v", name, body.Services, body.Networks))
-	return CreatedAppPassword{listedApp(d.account, &r, &body), plain, !d.account.TwoFactor()}, nil
+	return CreatedAppPassword{listedApp(d.account, &r, &body), plain, !d.account.TwoFactor() && !eff.ServiceAccount}, nil
 }
 
 // mayCreate checks the account's policy against what is stored now.
-func (d *draft) mayCreate() error {
+func (d *draft) mayCreate() (policy.Effective, error) {
 	eff, err := d.account.Policy.Resolve()
 	if err != nil {
-		return fmt.Errorf("%w: the policy cannot be read: %w", ErrForbidden, err)
+		return eff, fmt.Errorf("%w: the policy cannot be read: %w", ErrForbidden, err)
 	}
 	if !eff.AppPasswords {
-		return fmt.Errorf("%w: app passwords are switched off by the policy of %s (app_passwords)", ErrForbidden, eff.Origin["app_passwords"])
+		return eff, fmt.Errorf("%w: app passwords are switched off by the policy of %s (app_passwords)", ErrForbidden, eff.Origin["app_passwords"])
 	}
 	if n := liveApps(d.account, d.now); n >= eff.AppPasswordMax {
-		return fmt.Errorf("%w app passwords: %d are in use, %d allowed by the policy of %s (app_password_max); revoke one first",
+		return eff, fmt.Errorf("%w app passwords: %d are in use, %d allowed by the policy of %s (app_password_max); revoke one first",
 			ErrMaximum, n, eff.AppPasswordMax, eff.Origin["app_password_max"])
 	}
-	return nil
+	return eff, nil
 }
 
-// liveApps counts the app passwords in use; one that cannot be read counts.
+// liveApps counts the app passwords in use; one that cannot be read counts, and so does
+// one of which nobody can say whether policy has let it expire.
 func liveApps(a *account.Account, now time.Time) int {
 	n := 0
+	eff, _ := a.Policy.Resolve() // on an error, without what could not be read
 	for _, v := range a.Values(account.KindApp) {
-		if r, err := a.Record(account.KindApp, v.ID); err != nil || r.Live(now) {
+		if r, err := a.Record(account.KindApp, v.ID); err != nil || r.AppLive(eff, now) {
 			n++
 		}
 	}
@@ -129,10 +139,11 @@ func liveApps(a *account.Account, now time.Time) int {
 }
 
 // scope checks what the app password is to be good for.
-func (d *draft) scope(n NewAppPassword) (factor.AppPassword, error) {
+func (d *draft) scope(n NewAppPassword, eff policy.Effective) (factor.AppPassword, error) {
 	scope := factor.AppPassword{Services: slices.Clone(n.Services)}
 	if len(scope.Services) == 0 {
-		scope.Services = slices.Clone(account.MailServices)
+		scope.Services = slices.DeleteFunc(slices.Clone(account.MailServices),
+			func(s account.Service) bool { return !eff.AllowsService(string(s)) })
 	}
 	slices.Sort(scope.Services)
 	scope.Services = slices.Compact(scope.Services)
@@ -202,8 +213,9 @@ func appsOf(a *account.Account) ([]AppPassword, error) {
 }
 
 func listedApp(a *account.Account, r *account.Record, body *factor.AppPassword) AppPassword {
+	eff, _ := a.Policy.Resolve() // on an error, without what could not be read
 	return AppPassword{User: a.Name, ID: r.ID, Name: r.Name, Services: body.Services, Networks: body.Networks,
-		Created: r.Created, Expires: r.Expires, Ended: r.Ended, Used: r.Used}
+		Created: r.Created, Expires: r.Expires, Unused: r.UnusedEnds(eff), Ended: r.Ended, Used: r.Used}
 }
 
 // RevokeAppPassword ends one app password at once; a tombstone stays. Errors:

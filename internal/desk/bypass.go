@@ -79,6 +79,9 @@ func (d *draft) bypass(n NewBypass) (account.Bypass, error) {
 	if err != nil {
 		return account.Bypass{}, fmt.Errorf("%w: the policy cannot be read: %w", ErrInvalid, err)
 	}
+	if err := noService(d.account, eff); err != nil {
+		return account.Bypass{}, err
+	}
 	if !d.account.NeedsFactor(eff, d.now) {
 		return account.Bypass{}, fmt.Errorf("%w: the main password of %s is enough as it is", ErrNothing, d.account.Name)
 	}

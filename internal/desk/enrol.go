@@ -119,6 +119,8 @@ func (d *draft) mayAdd(k account.Kind, name string) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: the policy cannot be read: %w", ErrForbidden, err)
+	case eff.ServiceAccount:
+		return noService(d.account, eff)
 	case eff.TwoFactor == policy.Off:
 		return fmt.Errorf("%w: second factors are switched off by the policy of %s (twofactor)", ErrForbidden, eff.Origin["twofactor"])
 	case !factor.Allowed(eff, k, name):

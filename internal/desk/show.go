@@ -60,7 +60,7 @@ func Summarize(a *account.Account, now time.Time) Summary {
 	sessions, _ := sessionsOf(a, s.Policy, now)
 	s.Devices, s.Sessions = len(devices), len(sessions)
 	s.TwoFactor = twoFactor(a, &s)
-	if s.TwoFactor != TwoFactorOff {
+	if s.TwoFactor != TwoFactorOff || s.Policy.ServiceAccount {
 		s.MainUses = a.State.MainUses
 	}
 	apps, _ := a.Records(account.KindApp)
@@ -91,7 +91,7 @@ func twoFactor(a *account.Account, s *Summary) string {
 		return TwoFactorOn
 	case a.State.MustEnrol:
 		return TwoFactorMustEnrol
-	case s.PolicyErr == nil && s.Policy.TwoFactor == policy.Mandatory:
+	case s.PolicyErr == nil && s.Policy.TwoFactor == policy.Mandatory && !s.Policy.ServiceAccount:
 		return TwoFactorRequired
 	default:
 		return TwoFactorOff

@@ -47,11 +47,11 @@ func (g *Gate) scope(a *Attempt, rec *account.Record, body *factor.AppPassword, 
 	switch {
 	case !rec.Ended.IsZero():
 		return AppPasswordRevoked
-	case !rec.Live(now):
+	case !rec.AppLive(eff, now):
 		return AppPasswordExpired
 	case !eff.AppPasswords:
 		return AppPasswordsForbidden
-	case !body.AllowsService(a.Service):
+	case !body.AllowsService(a.Service) || a.Service != account.Doveadm && !eff.AllowsService(string(a.Service)):
 		return WrongService
 	case !body.AllowsAddress(a.Client):
 		return WrongNetwork

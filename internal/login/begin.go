@@ -35,6 +35,8 @@ func (s *SignIn) Begin(ctx context.Context, st Start) Result {
 	case d.Account.Damage() != nil:
 		s.event(effect.Login, &t, d.Account, effect.Event{Outcome: account.Denied.String(), Reason: string(Damaged)})
 		return ended(account.Denied, Damaged)
+	case noWebmail(d.Account, d.Policy):
+		return s.deny(&t, d.Account, ServiceAccount)
 	case needsFactor(d.Account, d.Policy, now) && d.Account.Bypassed(Webmail, now):
 		return s.byBypass(ctx, &t)
 	case d.Account.SwitchedOff:

@@ -210,7 +210,7 @@ func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p f
 // refused; it is checked all the same, so that the owner can be told why.
 func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Account, eff policy.Effective) Decision {
 	twoFactor := g.twoFactor(acct, eff)
-	excused := g.excuse(acct, a.Service)
+	excused := g.excuse(acct, a.Service, eff)
 	if g.settings.MainElsewhere && twoFactor && excused == "" {
 		return denied(AppPasswordRequired)
 	}
@@ -238,10 +238,11 @@ func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Accou
 }
 
 // excuse says why the main password alone opens a service of an account that needs a
-// second factor; "": it does not.
-func (g *Gate) excuse(acct *account.Account, s account.Service) Reason {
+// second factor; "": it does not. No bypass opens a service account: there is nobody
+// whose factor could be lost.
+func (g *Gate) excuse(acct *account.Account, s account.Service, eff policy.Effective) Reason {
 	switch now := g.now(); {
-	case acct.Bypassed(s, now):
+	case acct.Bypassed(s, now) && !eff.ServiceAccount:
 		return Bypassed
 	case g.settings.observed(acct.Domain, now):
 		return Observed

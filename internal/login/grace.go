@@ -13,9 +13,10 @@ func needsFactor(a *account.Account, eff policy.Effective, now time.Time) bool {
 }
 
 // mustEnrol reports whether the account's owner is to enrol at the next sign-in at
-// webmail: after a reset, or because policy demands a factor.
+// webmail: after a reset, or because policy demands a factor. Nobody owns a service
+// account.
 func mustEnrol(a *account.Account, eff policy.Effective) bool {
-	if a.State.Enrolled || a.Damage() != nil {
+	if a.State.Enrolled || eff.ServiceAccount || a.Damage() != nil {
 		return false
 	}
 	return a.State.MustEnrol || eff.TwoFactor == policy.Mandatory
@@ -29,8 +30,14 @@ func GraceEnds(a *account.Account, eff policy.Effective, now time.Time) time.Tim
 // noteGrace begins the grace of an account that is seen under a mandatory policy for
 // the first time.
 func (g *Gate) noteGrace(a *account.Account, eff policy.Effective) {
-	if eff.TwoFactor == policy.Mandatory && eff.Grace > 0 && eff.GraceStart.IsZero() &&
+	if eff.TwoFactor == policy.Mandatory && !eff.ServiceAccount && eff.Grace > 0 && eff.GraceStart.IsZero() &&
 		a.State.GraceStart.IsZero() && !a.TwoFactor() {
 		g.touches.grace(a, g.now())
 	}
+}
+
+// noWebmail reports whether nobody signs in at webmail: a service account is no person.
+// While Postern is switched off, it is as any other.
+func noWebmail(a *account.Account, eff policy.Effective) bool {
+	return eff.ServiceAccount && !a.SwitchedOff
 }

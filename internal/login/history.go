@@ -91,8 +91,9 @@ func notePassword(state *account.State, a *account.Account, now time.Time) (bool
 	state.Note(account.Happening{Topic: string(effect.TopicPasswordChanged), Unix: a.PasswordChanged.Unix()}, effect.Ordinary)
 	e := effect.Event{Action: effect.PasswordChanged, At: a.PasswordChanged}
 	apps, _ := a.Records(account.KindApp) // those that cannot be read open nothing
+	eff, _ := a.Policy.Resolve()
 	for i := range apps {
-		if apps[i].Live(now) {
+		if apps[i].AppLive(eff, now) {
 			e.Kept = append(e.Kept, apps[i].Name)
 		}
 	}

@@ -136,7 +136,7 @@ func (g *Gate) needsAppPassword(a *Ask, acct *account.Account) Permit {
 	case !g.twoFactor(acct, eff):
 		return Permit{}
 	}
-	if excused := g.excuse(acct, a.Service); excused != "" {
+	if excused := g.excuse(acct, a.Service, eff); excused != "" {
 		return Permit{Reason: excused}
 	}
 	return refuse(AppPasswordRequired)

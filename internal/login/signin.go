@@ -20,6 +20,7 @@ const (
 	AppPasswordAtWebmail Reason = "app_password_at_webmail" // ATTACKS 28
 	FirstFactor          Reason = "second_factor_needed"    // the password was right; not an end yet
 	EnrolmentNeeded      Reason = "enrolment_needed"
+	ServiceAccount       Reason = "service_account" // by policy: app passwords at mail doors only
 
 	BadForm         Reason = "not_a_code" // a typing error: costs no try
 	WrongCode       Reason = "wrong_code"
@@ -195,6 +196,8 @@ func (s *SignIn) usable(a *account.Account, err error) (person, Reason, error) {
 		return person{}, "", err
 	case a.Status == account.Disabled:
 		return person{}, AccountDisabled, nil
+	case noWebmail(a, eff):
+		return person{}, ServiceAccount, nil
 	case a.Damage() != nil:
 		return person{Account: a, Policy: eff}, Damaged, nil //nolint:nilerr // the reason says it
 	}

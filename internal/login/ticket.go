@@ -98,7 +98,7 @@ func (g *Gate) ticketSession(ctx context.Context, acct *account.Account, t *sess
 func (g *Gate) sessionReason(acct *account.Account, rec *account.Record, s *session.Session, t *session.Ticket, eff policy.Effective) Reason {
 	now := g.now()
 	switch {
-	case !s.Alive(acct, rec, eff, now), acct.Void(rec, t.Epoch):
+	case !s.Alive(acct, rec, eff, now), acct.Void(rec, t.Epoch), noWebmail(acct, eff):
 		return SessionEnded
 	case !s.Enough(acct, rec, eff, now):
 		return SessionWeak
