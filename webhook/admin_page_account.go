@@ -126,7 +126,9 @@ func effectiveFields(view *desk.Overview) []web.AdminField {
 	}
 	var list []web.AdminField
 	for _, f := range policy.Fields() {
-		list = append(list, web.AdminField{Key: f.Key, Choices: f.Choices(), Inherited: fieldText(view.Policy.Get(f.Key)), Origin: web.OriginOf(view.Policy.Origin[f.Key])})
+		row := web.Field(f.Key, f.Choices())
+		row.Inherited, row.Origin = fieldText(view.Policy.Get(f.Key)), web.OriginOf(view.Policy.Origin[f.Key])
+		list = append(list, row)
 	}
 	return list
 }

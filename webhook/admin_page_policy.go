@@ -51,7 +51,7 @@ func (t *turn) policy(c *console, l policy.Level, status int, typed map[string]s
 		return
 	}
 	t.token = formToken{}
-	page := &web.AdminPolicy{Admin: t.adminOf(c, domainOf(&shown), nil, p), Level: string(shown.Level.Kind), Of: shown.Level.Name, Others: t.levels(c, &shown),
+	page := &web.AdminPolicy{Admin: t.adminOf(c, domainOf(&shown), nil, p), Level: web.PolicyWord(shown.Level.Kind), Of: shown.Level.Name, Others: t.levels(c, &shown),
 		Fields: ownFields(&shown, typed), MayWrite: t.mayWrite(c, &shown), Was: shown.Own.JSON()}
 	if broken := errors.Join(shown.Own.Err, err); broken != nil {
 		page.Broken, page.MayWrite = broken.Error(), false
@@ -59,7 +59,7 @@ func (t *turn) policy(c *console, l policy.Level, status int, typed map[string]s
 	for _, clash := range shown.Problems {
 		page.Clashes = append(page.Clashes, clash.Error())
 	}
-	page.Notice, page.Self = t.notice(), t.path(web.PathAdminPolicy, web.FieldLevel, page.Level, web.FieldLevelName, page.Of)
+	page.Notice, page.Self = t.notice(), t.path(web.PathAdminPolicy, web.FieldLevel, string(page.Level), web.FieldLevelName, page.Of)
 	t.show(status, page)
 }
 
@@ -73,19 +73,19 @@ func domainOf(shown *desk.ShownPolicy) string {
 // levels are those to look at: the default, the domains that the administrator has, and
 // the classes.
 func (t *turn) levels(c *console, shown *desk.ShownPolicy) []web.AdminLevel {
-	all := []web.AdminLevel{{Level: string(policy.LevelDefault)}}
+	all := []web.AdminLevel{{Level: web.PolicyWord(policy.LevelDefault)}}
 	domains := c.may.Domains
 	if c.may.All {
 		domains = t.domains(domainOf(shown), &listing{domains: map[string]bool{policy.DomainName(c.Account.Domain): true}})
 	}
 	for _, d := range domains {
-		all = append(all, web.AdminLevel{Level: string(policy.LevelDomain), Of: d})
+		all = append(all, web.AdminLevel{Level: web.PolicyWord(policy.LevelDomain), Of: d})
 	}
 	for _, name := range t.classes() {
-		all = append(all, web.AdminLevel{Level: string(policy.LevelClass), Of: name})
+		all = append(all, web.AdminLevel{Level: web.PolicyWord(policy.LevelClass), Of: name})
 	}
 	if shown.Level.Kind == policy.LevelAccount {
-		all = append(all, web.AdminLevel{Level: string(policy.LevelAccount), Of: shown.Level.Name})
+		all = append(all, web.AdminLevel{Level: web.PolicyWord(policy.LevelAccount), Of: shown.Level.Name})
 	}
 	return all
 }
@@ -94,8 +94,9 @@ func (t *turn) levels(c *console, shown *desk.ShownPolicy) []web.AdminLevel {
 func ownFields(shown *desk.ShownPolicy, typed map[string]string) []web.AdminField {
 	var list []web.AdminField
 	for _, f := range policy.Fields() {
-		row := web.AdminField{Key: f.Key, Choices: f.Choices(), Own: fieldText(shown.Own.Get(f.Key)),
-			Inherited: fieldText(shown.Below.Get(f.Key)), Origin: web.OriginOf(shown.Below.Origin[f.Key])}
+		row := web.Field(f.Key, f.Choices())
+		row.Own, row.Inherited = fieldText(shown.Own.Get(f.Key)), fieldText(shown.Below.Get(f.Key))
+		row.Origin = web.OriginOf(shown.Below.Origin[f.Key])
 		if text, ok := typed[f.Key]; ok {
 			row.Own = text
 			var s policy.Settings

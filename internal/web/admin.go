@@ -267,7 +267,7 @@ type AdminResult struct {
 // AdminPolicy shows what a level sets.
 type AdminPolicy struct {
 	Admin
-	Level    string // a policy.Kind
+	Level    PolicyWord
 	Of       string // domain, class or account; empty for the default
 	Others   []AdminLevel
 	Fields   []AdminField
@@ -280,12 +280,18 @@ type AdminPolicy struct {
 func (*AdminPolicy) view() (string, string) { return "adminpolicy", "admin_policy_title" }
 
 // AdminLevel names a level of policy.
-type AdminLevel struct{ Level, Of string }
+type AdminLevel struct {
+	Level PolicyWord
+	Of    string
+}
+
+// PolicyWord is a word of package policy: the key of a setting, a choice, a level.
+type PolicyWord string
 
 // AdminField is one setting.
 type AdminField struct {
-	Key     string // policy.Field's
-	Choices []string
+	Key     PolicyWord // policy.Field's
+	Choices []PolicyWord
 	Own     string // what the level sets, as it is written; empty: nothing
 	// Inherited is what holds if the level sets nothing, and Origin which level that
 	// comes from: an AdminLevel's.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,8 +53,20 @@ func (d *AdminDone) Tokens() bool {
 	return false
 }
 
-// Word reports that a value has a word of its own in each language.
+// Field is the form of a setting that its page begins with.
+func Field(key string, choices []string) AdminField {
+	f := AdminField{Key: PolicyWord(key)}
+	for _, c := range choices {
+		f.Choices = append(f.Choices, PolicyWord(c))
+	}
+	return f
+}
+
+// Word reports that the setting is chosen from words.
 func (f AdminField) Word() bool { return len(f.Choices) > 0 }
+
+// Knows reports that a value has a word of its own in each language.
+func (f AdminField) Knows(value string) bool { return slices.Contains(f.Choices, PolicyWord(value)) }
 
 // OriginOf reads the origin of a value, as policy.Effective has it.
 func OriginOf(origin string) AdminLevel {
@@ -61,7 +74,7 @@ func OriginOf(origin string) AdminLevel {
 		return AdminLevel{Level: "builtin"}
 	}
 	kind, name, _ := strings.Cut(origin, " ")
-	return AdminLevel{kind, name}
+	return AdminLevel{PolicyWord(kind), name}
 }
 
 // The choices of forms.
@@ -122,7 +135,7 @@ func kindIcon(k Kind) string {
 	return "plug"
 }
 
-func levelOf(level, of string) AdminLevel { return AdminLevel{level, of} }
+func levelOf(level PolicyWord, of string) AdminLevel { return AdminLevel{level, of} }
 
 func hoursOf(n int) time.Duration { return time.Duration(n) * time.Hour }
 

@@ -27,7 +27,7 @@ type catalogue map[string]map[string]string
 func readCatalogue(t *testing.T, lang string) catalogue {
 	t.Helper()
 	c := catalogue{}
-	for _, name := range []string{lang, "admin." + lang, "mail." + lang} {
+	for _, name := range []string{lang, "admin." + lang, "mail." + lang, "setup." + lang} {
 		c.read(t, "catalogue/"+name+".toml")
 	}
 	return c

@@ -77,7 +77,9 @@ func fields() []web.AdminField {
 	eff, _ := policy.Layers{}.Resolve() // built in: always there
 	var list []web.AdminField
 	for _, f := range policy.Fields() {
-		list = append(list, web.AdminField{Key: f.Key, Choices: f.Choices(), Inherited: policy.Text(eff.Get(f.Key)), Origin: web.OriginOf(eff.Origin[f.Key])})
+		row := web.Field(f.Key, f.Choices())
+		row.Inherited, row.Origin = policy.Text(eff.Get(f.Key)), web.OriginOf(eff.Origin[f.Key])
+		list = append(list, row)
 	}
 	list[0].Own, list[0].Origin = "mandatory", web.AdminLevel{Level: "default"}
 	list[1].Own = "14d"
