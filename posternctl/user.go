@@ -16,7 +16,7 @@ func (c *ctl) userCommand() *cobra.Command {
 		c.many(0, command{"disable USER", "Switch two-factor login off; app passwords are kept", 1, 1, c.userDisable}),
 		c.userReset(), c.userEnrolToken(),
 		c.many(0, command{"revoke-all USER", "End all app passwords, sessions and trusted devices; factors are kept", 1, 1, c.userRevokeAll}),
-		c.userClass())
+		c.userClass(), c.userExport(), c.userErase())
 }
 
 func (c *ctl) userDisable(ctx context.Context, d *desk.Desk, args []string) error {
