@@ -131,7 +131,9 @@ func (g *adminGroup) request() *ldap.SearchRequest {
 	return req
 }
 
-// domainOf is the domain of a group by its name; false if the name is not of that form.
+// domainOf is the domain of a group by its name; false if the name is not of that form. A
+// name without a dot is no domain: groups of other kinds may stand beside those of domains,
+// whose members would else be made administrators by it.
 func (g *adminGroup) domainOf(dn *ldap.DN) (string, bool) {
 	hole := g.hole()
 	if len(dn.RDNs) != len(g.dn.RDNs) {
@@ -150,6 +152,9 @@ func (g *adminGroup) domainOf(dn *ldap.DN) (string, bool) {
 	name, ok1 := strings.CutPrefix(strings.ToLower(is.Value), strings.ToLower(before))
 	name, ok2 := strings.CutSuffix(name, strings.ToLower(after))
 	l, err := policy.NewLevel(policy.LevelDomain, name)
+	if !strings.Contains(l.Name, ".") {
+		return "", false // a group of another kind beside them, such as the help desk's
+	}
 	return l.Name, ok1 && ok2 && err == nil && strings.EqualFold(was.Type, is.Type)
 }
 
@@ -181,19 +186,19 @@ func (s *Store) readGroups(c *conn, g *adminGroup, m members) error {
 // addGroup returns how many members the group shows, whoever they are.
 func (s *Store) addGroup(c *conn, g *adminGroup, e *ldap.Entry, m members) (int, error) {
 	grant := admin.Grant{Role: g.role, All: true, Source: e.DN}
+	names := append(textValues(e, []string{"member"}), textValues(e, []string{"uniqueMember"})...)
+	shown := len(names)
 	if g.hole() >= 0 {
 		dn, err := ldap.ParseDN(e.DN)
 		if err != nil {
-			return 0, nil //nolint:nilerr // a name that is no name is not that of a domain
+			return shown, nil //nolint:nilerr // a name that is no name is not that of a domain
 		}
 		domain, ok := g.domainOf(dn)
 		if !ok {
-			return 0, nil
+			return shown, nil
 		}
 		grant.All, grant.Domain = false, domain
 	}
-	names := append(textValues(e, []string{"member"}), textValues(e, []string{"uniqueMember"})...)
-	shown := len(names)
 	if s.cfg.Administrators.MemberUID {
 		for _, uid := range textValues(e, []string{"memberUid"}) {
 			shown++

@@ -92,7 +92,8 @@ func (t *turn) list(c *console, status int, p *web.Problem) {
 // mailboxes finds what is wanted.
 func (t *turn) mailboxes(c *console, w wanted) (desk.Page, *listing, error) {
 	boxes := t.listing()
-	q := desk.Query{Domain: w.domain, Text: w.text, TwoFactor: string(w.state), Offset: (w.page - 1) * perPage, Limit: perPage}
+	q := desk.Query{Domain: w.domain, Text: w.text, TwoFactor: string(w.state), GraceOver: w.state == web.StateRequired,
+		Offset: (w.page - 1) * perPage, Limit: perPage}
 	found, err := t.s.desk.List(t.r.Context(), c.actor(t), boxes, q)
 	return found, boxes, err
 }

@@ -27,7 +27,8 @@ type Mailboxes interface {
 type Query struct {
 	Domain    string    // empty: all that the administrator has
 	Text      string    // part of the login name, in whatever case
-	TwoFactor string    // one of the constants of Summary.TwoFactor; empty: whatever
+	TwoFactor string    // one of the constants of Summary.TwoFactor, or TwoFactorGrace; empty: whatever
+	GraceOver bool      // with TwoFactorRequired: not those whose grace goes on
 	MainSince time.Time // whose main password was tried since, where it is not enough; zero: whoever
 	Offset    int
 	Limit     int // at most MaxPage; 0: MaxPage
@@ -71,7 +72,7 @@ func (d *Desk) List(ctx context.Context, who Actor, boxes Mailboxes, q Query) (P
 			s.hideAddresses()
 		}
 		p.Counts.add(&s)
-		if q.matches(&s) {
+		if q.matches(&s) && q.ofState(a, &s, now) {
 			p.Accounts = append(p.Accounts, s)
 		}
 		return nil
@@ -88,11 +89,22 @@ func (d *Desk) List(ctx context.Context, who Actor, boxes Mailboxes, q Query) (P
 }
 
 func (q *Query) matches(s *Summary) bool {
-	if q.Text != "" && !strings.Contains(strings.ToLower(s.Name), strings.ToLower(q.Text)) ||
-		q.TwoFactor != "" && q.TwoFactor != s.TwoFactor {
+	if q.Text != "" && !strings.Contains(strings.ToLower(s.Name), strings.ToLower(q.Text)) {
 		return false
 	}
 	return q.MainSince.IsZero() || slices.ContainsFunc(s.MainUses, func(u account.MainUse) bool { return !u.At.Before(q.MainSince) })
+}
+
+// ofState compares the second factor. Grace is told by the account, not by its summary.
+func (q *Query) ofState(a *account.Account, s *Summary, now time.Time) bool {
+	grace := s.TwoFactor == TwoFactorRequired && now.Before(a.GraceEnds(s.Policy, now))
+	switch q.TwoFactor {
+	case "":
+		return true
+	case TwoFactorGrace:
+		return grace
+	}
+	return q.TwoFactor == s.TwoFactor && !(q.GraceOver && grace)
 }
 
 // cut is the page that the query asks for.

@@ -37,6 +37,7 @@ const (
 	TwoFactorOn         = "on"
 	TwoFactorMustEnrol  = "must_enrol" // after a reset
 	TwoFactorRequired   = "required"   // by policy, and there is none yet
+	TwoFactorGrace      = "grace"      // of a Query: TwoFactorRequired, and not needed yet
 	TwoFactorUnreadable = "unreadable" // damaged: treated as on
 )
 
