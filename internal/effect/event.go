@@ -127,6 +127,13 @@ func Clean(s string) string {
 	}, strings.ToValidUTF8(s, "?"))
 }
 
+// Printable is an event that was read from somewhere, with every text safe to print.
+func (e Event) Printable() Event {
+	e.Outcome, e.Action = Clean(e.Outcome), Action(Clean(string(e.Action)))
+	e.Account, e.Domain, e.Credential = account.ID(Clean(string(e.Account))), Clean(e.Domain), Clean(e.Credential)
+	return e.cleaned()
+}
+
 // cleaned returns the event with every field that can come from outside made safe.
 func (e Event) cleaned() Event {
 	for _, p := range []*string{&e.User, &e.Session, &e.Mech, &e.Door, &e.Agent, &e.Actor, &e.Detail, &e.Reason} {

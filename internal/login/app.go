@@ -24,7 +24,16 @@ func (g *Gate) appPassword(a *Attempt, acct *account.Account, p factor.Presented
 }
 
 func openApp(acct *account.Account, p factor.Presented) (account.Record, factor.AppPassword, Reason) {
-	rec, err := acct.Record(account.KindApp, p.ID)
+	rec, body, reason := storedApp(acct, p.ID)
+	if reason == "" && !body.Matches(p.Verifier) {
+		reason = AppPasswordWrong
+	}
+	return rec, body, reason
+}
+
+// storedApp reads the record of an app password.
+func storedApp(acct *account.Account, id string) (account.Record, factor.AppPassword, Reason) {
+	rec, err := acct.Record(account.KindApp, id)
 	if errors.Is(err, account.ErrNoRecord) {
 		return rec, factor.AppPassword{}, AppPasswordUnknown
 	}
@@ -34,9 +43,6 @@ func openApp(acct *account.Account, p factor.Presented) (account.Record, factor.
 	body, err := factor.DecodeAppPassword(rec.Body)
 	if err != nil {
 		return rec, body, Damaged
-	}
-	if !body.Matches(p.Verifier) {
-		return rec, body, AppPasswordWrong
 	}
 	return rec, body, ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 
 	"postern/internal/account"
 	"postern/internal/effect"
@@ -30,26 +31,42 @@ func (s *SignIn) Begin(ctx context.Context, st Start) Result {
 		return ended(d.Outcome, d.Reason)
 	}
 	t := s.transactionOf(&st, d.Account)
-	now := s.now()
-	switch {
-	case d.Account.Damage() != nil:
+	switch afterMain(&d, s.now()) {
+	case Damaged:
 		s.event(effect.Login, &t, d.Account, effect.Event{Outcome: account.Denied.String(), Reason: string(Damaged)})
 		return ended(account.Denied, Damaged)
-	case noWebmail(d.Account, d.Policy):
+	case ServiceAccount:
 		return s.deny(&t, d.Account, ServiceAccount)
-	case needsFactor(d.Account, d.Policy, now) && d.Account.Bypassed(Webmail, now):
+	case Bypassed:
 		return s.byBypass(ctx, &t)
-	case d.Account.SwitchedOff:
-		return s.withoutFactor(ctx, &t, d)
-	case d.Account.State.Enrolled:
+	case FirstFactor:
 		t.Stage = stageFactor
 		return s.next(&t, d.Account, StepFactor)
-	case mustEnrol(d.Account, d.Policy):
-		t.Stage, t.Postpone = stageEnrol, !needsFactor(d.Account, d.Policy, now)
+	case EnrolmentNeeded:
+		t.Stage, t.Postpone = stageEnrol, !needsFactor(d.Account, d.Policy, s.now())
 		s.gate.noteGrace(d.Account, d.Policy)
 		return s.next(&t, d.Account, StepEnrol)
 	}
 	return s.withoutFactor(ctx, &t, d)
+}
+
+// afterMain says what follows a right main password at webmail; "": a session.
+func afterMain(d *Decision, now time.Time) Reason {
+	switch {
+	case d.Account.Damage() != nil:
+		return Damaged
+	case noWebmail(d.Account, d.Policy):
+		return ServiceAccount
+	case needsFactor(d.Account, d.Policy, now) && d.Account.Bypassed(Webmail, now):
+		return Bypassed
+	case d.Account.SwitchedOff:
+		return ""
+	case d.Account.State.Enrolled:
+		return FirstFactor
+	case mustEnrol(d.Account, d.Policy):
+		return EnrolmentNeeded
+	}
+	return ""
 }
 
 // BeginPasskey begins a login with a passkey alone: nobody knows yet whose.

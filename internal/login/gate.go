@@ -184,14 +184,10 @@ func (g *Gate) mail(ctx context.Context, a *Attempt, t *Try) Decision {
 
 // check decides for an account that was found.
 func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p factor.Presented) Decision {
-	if acct.Status == account.Disabled {
-		return denied(AccountDisabled)
+	eff, d := usable(acct)
+	if d.Reason != "" {
+		return d
 	}
-	eff, err := acct.Policy.Resolve()
-	if err != nil {
-		return unavailable(PolicyUnreadable)
-	}
-	var d Decision
 	switch {
 	case p.Shape == factor.App:
 		d = g.appPassword(a, acct, p, eff)
@@ -204,6 +200,19 @@ func (g *Gate) check(ctx context.Context, a *Attempt, acct *account.Account, p f
 	}
 	d.Policy = eff
 	return d
+}
+
+// usable says what holds for every credential of an account: a Decision without a
+// Reason means that the credential decides.
+func usable(acct *account.Account) (policy.Effective, Decision) {
+	if acct.Status == account.Disabled {
+		return policy.Effective{}, denied(AccountDisabled)
+	}
+	eff, err := acct.Policy.Resolve()
+	if err != nil {
+		return policy.Effective{}, unavailable(PolicyUnreadable)
+	}
+	return eff, Decision{}
 }
 
 // mainPassword checks the main password. With 2FA on, a right one is still
