@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "capture": capture, "wantjson": wantJSON, "slapd": slapd, "adduser": addUser, "setattr": setAttr, "mode": mode, "configure": configure, "mainuse": mainUsed, "webmail": webmail, "administrators": administrators,
+			"exits": exits, "capture": capture, "wantjson": wantJSON, "slapd": slapd, "adduser": addUser, "setattr": setAttr, "mode": mode, "configure": configure, "mainuse": mainUsed, "webmail": webmail, "administrators": administrators, "try": try,
 		},
 	})
 }

@@ -47,5 +47,8 @@ func documents(source string) (map[string][]byte, error) {
 	if docs["audit.md"], err = auditLog(code); err != nil {
 		return nil, err
 	}
+	if docs["reasons.md"], err = reasons(code); err != nil {
+		return nil, err
+	}
 	return docs, nil
 }

@@ -27,6 +27,7 @@ func TestReference(t *testing.T) {
 	for name, wanted := range map[string][]string{
 		"config.md":  {"## [webhook.clients.NAME]\n", "- `key_file`: File", "- `socket` = `\"/run/postern/verify.sock\"`: ", "- `bind_dn`: "},
 		"audit.md":   {"- `app_password_required`: ", "- `two_factor_on`\n", "- `us`: duration in microseconds"},
+		"reasons.md": {"## `app_password_required`\n", "- `prefix`: "},
 		"metrics.md": {"| `postern_verify_seconds` | histogram | `verdict` |", "| `postern_events_total` | counter | `action` `outcome` `reason` `service` |"},
 	} {
 		for _, want := range wanted {
