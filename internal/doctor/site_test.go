@@ -50,7 +50,7 @@ func withCanary(t *testing.T, o doctor.Options) doctor.Options {
 	o.Canary = &doctor.Canary{
 		Base: mailtest.People, Domain: "example.test",
 		Admin: ldapstore.Simple(mailtest.RootDN, account.SecretString(mailtest.Password)),
-		Actor: desk.Actor{Name: "doctor's test"},
+		Actor: desk.Root("doctor's test"),
 		Open: func() (*desk.Desk, error) {
 			store, _, err := o.Config.OpenStore(account.RoleDoor, account.RoleFactor)
 			if err != nil {
