@@ -285,6 +285,10 @@ func TestA15_PluginsEndWithTheWebhook(t *testing.T) {
 	defer cancel()
 	must(t, w.Webmail.Webhook().Restart(ctx))
 	eventually(t, func() bool { return syscall.Kill(pid, 0) != nil })
+
+	w.pluginUp(w.path)
+	w.Webmail.Webhook().Kill() // which can end nothing any more
+	eventually(t, func() bool { return process(w.path) == 0 })
 }
 
 func join(errs []error) string {

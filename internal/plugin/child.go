@@ -40,7 +40,8 @@ func (f *Factor) child(cmd *exec.Cmd) (*child, error) {
 	}
 	cmd.Env = append(cmd.Env, "PATH=/usr/bin:/bin", "LANG=C.UTF-8")
 	cmd.Err = nil // of the empty name that the library began with
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: f.who.credential()}
+	// A webhook that was killed cannot end it any more: the kernel does (PR_SET_PDEATHSIG).
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: f.who.credential()}
 	c := &child{cmd: cmd, exited: make(chan struct{})}
 	var err, err2 error
 	c.stdout, err = cmd.StdoutPipe()
@@ -49,7 +50,8 @@ func (f *Factor) child(cmd *exec.Cmd) (*child, error) {
 }
 
 // Start implements runner.Runner. The process must have none of the webhook's
-// capabilities, and can never get any: a thread gives them up, starts it, and ends.
+// capabilities, and can never get any: a thread gives them up, starts it, and ends with
+// it. It must not end before, as the kernel takes the end of that thread for its parent's.
 func (c *child) Start(context.Context) error {
 	done := make(chan error, 1)
 	go func() {
@@ -59,6 +61,9 @@ func (c *child) Start(context.Context) error {
 			err = c.cmd.Start()
 		}
 		done <- err
+		if err == nil {
+			<-c.exited
+		}
 	}()
 	return <-done
 }
