@@ -41,6 +41,9 @@ func (w *world) since(m mark, user string) []effect.Event {
 		if err != nil { // the end, or a line that somebody else's event is just being written to
 			break
 		}
+		if len(events) == 0 && line[0] != '{' { // the mark was set while that line was being written
+			continue
+		}
 		var e effect.Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			w.t.Errorf("audit line %q: %v", line, err)
