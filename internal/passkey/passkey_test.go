@@ -2,6 +2,10 @@ package passkey
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"testing"
 	"time"
@@ -52,9 +56,33 @@ func newOwner(t *testing.T, s Settings) *owner {
 		t.Fatal(err)
 	}
 	o := &owner{t: t, f: f, ring: ring, rp: virtualwebauthn.RelyingParty{ID: s.Default.ID, Origin: s.Default.Origins[0]},
-		auth: virtualwebauthn.NewAuthenticator(), key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+		auth: virtualwebauthn.NewAuthenticator(), key: newCredential(t)}
 	o.store()
 	return o
+}
+
+// newCredential has a key whose coordinates both fill their 32 bytes: this authenticator
+// leaves leading zeros out, which RFC 9053, section 7.1.1, forbids and the server refuses.
+func newCredential(t *testing.T) virtualwebauthn.Credential {
+	t.Helper()
+	for {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		point, err := k.PublicKey.Bytes() // 4, x, y
+		if err != nil {
+			t.Fatal(err)
+		}
+		if point[1] == 0 || point[33] == 0 {
+			continue
+		}
+		data, err := x509.MarshalPKCS8PrivateKey(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return virtualwebauthn.NewCredentialWithImportedKey(virtualwebauthn.KeyTypeEC2, data)
+	}
 }
 
 // store makes the account anew from its records.
