@@ -1,8 +1,11 @@
-// Command testreport reads what `go test -json` prints, on standard input. It writes
-// all of it as text to the file named by -log, and to standard output what somebody
+// Command testreport runs `go test -json` for the packages that are its arguments. It writes
+// all output as text to the file named by -log, and to standard output what somebody
 // needs who cannot see that file: a line for each package, then the whole output of each
 // test that failed or was skipped, and how many there were. A test that was skipped is a
 // failure: a missing component must be noticed.
+//
+// A few tests that failed are run once more, alone (again.go); what passes only then is
+// reported as unsteady, with its output.
 package main
 
 import (
@@ -12,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 )
@@ -36,11 +40,12 @@ type report struct {
 	passed   int
 	failed   int
 	skipped  int
-	broken   bool // a package failed, or was not built
+	broken   bool // a package was not built, or failed without a test that did
 }
 
 func main() {
 	path := flag.String("log", "build/test.log", "`file` for the whole output")
+	flags := flag.String("flags", "", "of go test")
 	flag.Parse()
 	log, err := os.Create(*path)
 	if err != nil {
@@ -48,14 +53,30 @@ func main() {
 		os.Exit(1)
 	}
 	w := bufio.NewWriter(log)
-	r := &report{log: w, out: os.Stdout, output: map[string][]string{}}
-	r.read(os.Stdin)
+	run := &runner{log: w, out: os.Stdout, flags: strings.Fields(*flags), goTest: goTest}
+	good := run.all(flag.Args())
 	if err := w.Flush(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	if !r.finish() {
+	if !good {
 		os.Exit(1)
 	}
+}
+
+// goTest gives what `go test -json` prints; its exit code is in there too.
+func goTest(args []string, read func(io.Reader)) {
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...) //nolint:gosec // a tool for this repository's scripts
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		cmd.Stderr = cmd.Stdout
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	read(out)
+	_ = cmd.Wait()
 }
 
 func (r *report) read(in io.Reader) {
@@ -132,7 +153,9 @@ func (r *report) packageEnded(key string, e *event) {
 	}
 	fmt.Fprintf(r.out, "%-5s %-32s %6.1f s\n", word, e.Package, e.Elapsed)
 	if e.Action == "fail" {
-		r.broken = true
+		if !slices.ContainsFunc(r.bad, func(k string) bool { return strings.HasPrefix(k, key) }) {
+			r.broken = true
+		}
 		r.bad = append(r.bad, key)
 	}
 }
@@ -140,17 +163,22 @@ func (r *report) packageEnded(key string, e *event) {
 // finish prints what is not right, and reports whether all is.
 func (r *report) finish() bool {
 	for _, key := range r.bad {
-		lines := r.output[key]
-		if slices.IndexFunc(lines, func(s string) bool { return strings.TrimSpace(s) != "" }) < 0 {
-			continue
-		}
-		fmt.Fprintf(r.out, "--- %s\n", strings.TrimSpace(key))
-		if n := len(lines); n > most {
-			fmt.Fprintf(r.out, "(%d lines more in the log)\n", n-most)
-			lines = lines[n-most:]
-		}
-		fmt.Fprint(r.out, strings.Join(lines, ""))
+		r.show(key)
 	}
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
 	return !r.broken && r.failed == 0 && r.skipped == 0 && r.passed > 0
+}
+
+// show prints the last lines of a test's output, if it said anything.
+func (r *report) show(key string) {
+	lines := r.output[key]
+	if slices.IndexFunc(lines, func(s string) bool { return strings.TrimSpace(s) != "" }) < 0 {
+		return
+	}
+	fmt.Fprintf(r.out, "--- %s\n", strings.TrimSpace(key))
+	if n := len(lines); n > most {
+		fmt.Fprintf(r.out, "(%d lines more in the log)\n", n-most)
+		lines = lines[n-most:]
+	}
+	fmt.Fprint(r.out, strings.Join(lines, ""))
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -44,6 +46,55 @@ func TestReport(t *testing.T) {
 			}
 			if strings.Contains(out.String(), "of A") {
 				t.Error("the output of a test that passed")
+			}
+		})
+	}
+}
+
+func TestAgain(t *testing.T) {
+	failed := func(test, output string) string {
+		return fmt.Sprintf(`{"Action":"output","Package":"p","Test":%q,"Output":%q}
+{"Action":"fail","Package":"p","Test":%[1]q}
+`, test, output)
+	}
+	const (
+		ended  = `{"Action":"fail","Package":"p"}` + "\n"
+		passed = `{"Action":"pass","Package":"p","Test":"TestB"}` + "\n" + `{"Action":"pass","Package":"p"}` + "\n"
+	)
+	once := failed("TestB/sub", "late\n") + failed("TestB", "") + ended
+	for name, c := range map[string]struct {
+		first, second string
+		good          bool
+		asked         string // of the second run
+	}{
+		"passes alone":    {once, passed, true, "-race -run ^(TestB)$ p"},
+		"fails again":     {once, once, false, "-race -run ^(TestB)$ p"},
+		"is gone":         {once, "", false, "-race -run ^(TestB)$ p"},
+		"four of them":    {failed("A", "") + failed("B", "") + failed("C", "") + failed("D", "") + ended, passed, false, ""},
+		"a data race":     {failed("TestB", "WARNING: DATA RACE\n") + ended, passed, false, ""},
+		"a panic":         {failed("TestB", "panic: nil\n") + ended, passed, false, ""},
+		"no test's fault": {ended, passed, false, ""},
+		"skipped too":     {`{"Action":"skip","Package":"p","Test":"TestC"}` + "\n" + once, passed, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log, out bytes.Buffer
+			answers, asked := []string{c.first, c.second}, ""
+			r := &runner{log: &log, out: &out, flags: []string{"-race"}, goTest: func(args []string, read func(io.Reader)) {
+				asked = strings.Join(args, " ")
+				read(strings.NewReader(answers[0]))
+				answers = answers[1:]
+			}}
+			if got := r.all([]string{"./..."}); got != c.good {
+				t.Errorf("good: %v\n%s", got, out.String())
+			}
+			if c.asked == "" {
+				c.asked = "-race ./..."
+			}
+			if asked != c.asked {
+				t.Errorf("asked %q, want %q", asked, c.asked)
+			}
+			if c.good && !strings.Contains(out.String(), "late\n") {
+				t.Error("the first output is not shown")
 			}
 		})
 	}
