@@ -143,13 +143,13 @@ func (e *examination) anonymous(ctx context.Context, store *ldapstore.Store) {
 	}
 }
 
-// indexes asks OpenLDAP's own configuration, which root may read on the directory's host.
+// indexes asks OpenLDAP's own configuration, which root may read on the directory's
+// host, and perhaps the administrator who makes the canary.
 func (e *examination) indexes(ctx context.Context, store *ldapstore.Store) {
-	var login ldapstore.Login = ldapstore.External
-	if e.Canary != nil && e.Canary.Admin != nil {
-		login = e.Canary.Admin
+	missing, err := store.MissingIndexes(ctx, ldapstore.External)
+	if err != nil && e.Canary != nil && e.Canary.Admin != nil {
+		missing, err = store.MissingIndexes(ctx, e.Canary.Admin)
 	}
-	missing, err := store.MissingIndexes(ctx, login)
 	switch {
 	case err != nil && os.Geteuid() != 0:
 		e.unchecked("index", "", "only root on the directory's host sees its configuration")
