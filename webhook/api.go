@@ -104,7 +104,7 @@ type method struct {
 // methods are all there are, by path.
 var methods = map[string]method{
 	"/v1/login":    {[]string{"user", "password", "remote_ip", "return_to"}, []string{"user_agent"}, (*server).login},
-	"/v1/passkey":  {[]string{"remote_ip", "return_to"}, []string{"user_agent"}, (*server).passkey},
+	"/v1/passkey":  {[]string{"remote_ip", "return_to"}, []string{"user_agent", "domain"}, (*server).passkey},
 	"/v1/exchange": {[]string{"transaction", "code"}, nil, (*server).exchange},
 	"/v1/renew":    {[]string{"grant"}, nil, (*server).renew},
 	"/v1/logout":   {[]string{"grant"}, nil, (*server).logout},

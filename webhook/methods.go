@@ -43,6 +43,7 @@ func (s *server) passkey(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	st.Domain = c.fields["domain"]
 	return of(s.signIn.BeginPasskey(c.Context(), st)), nil
 }
 

@@ -193,6 +193,7 @@ func (t *turn) startPasskey() {
 		return
 	}
 	st, id := t.oidcStart(q)
+	_, st.Domain, _ = strings.Cut(q.Hint, "@")
 	r := t.s.signIn.BeginPasskey(t.r.Context(), st)
 	if r.Outcome != account.Granted {
 		t.unavailable(nil)

@@ -178,6 +178,25 @@ func TestW6_RefusedInTheBrowser(t *testing.T) {
 		alice.b.WaitText(".alert.bad", notAccepted)
 		dave.touch(dave.b.Tab, dave.begin(dave.b.Tab))
 	})
+	t.Run("of a hosted domain, alone", func(t *testing.T) {
+		mail := "e" + strings.SplitN(alice.user, "@", 2)[0] + "@other.test"
+		must(t, w.Slapd.AddUser(mail, mailtest.Password, nil))
+		erin := w.keyed(mail)
+		erin.b.Follow("button.switch")
+		erin.b.WaitFor("button.switch[aria-checked=true]")
+		begin := func(domain string) string {
+			begun := w.call("passkey", "second_factor", w.start("").With("user", "", "password", "", "domain", domain))
+			erin.b.Go(begun.URL)
+			return begun.Transaction
+		}
+		for _, domain := range []string{"", "example.test", "nobody.test"} {
+			begin(domain)
+			erin.b.Click(passkeyForm + " button")
+			erin.b.WaitText("[data-status]", quietHint) // the browser has none for the site's own relying party
+		}
+		erin.arrived(erin.b.Tab, begin("OTHER.test")) // autofill answers at once
+		erin.key.Remove()
+	})
 	t.Run("answered before", func(t *testing.T) { alice.replay(t) })
 	t.Run("alone, and nobody verified", func(t *testing.T) {
 		bob := w.keyed(w.user())

@@ -25,7 +25,7 @@ func TestPasskeyButton(t *testing.T) {
 		t.Fatalf("%d %s %s", p.status, p.location, p.message())
 	}
 	c := s.hook.last("/v1/passkey")
-	if c.fields["user"] != "" || c.fields["password"] != "" || c.fields["remote_ip"] == "" {
+	if c.fields["user"] != "" || c.fields["domain"] != "" || c.fields["password"] != "" || c.fields["remote_ip"] == "" {
 		t.Errorf("%+v", c)
 	}
 	b.follow(b.get(c.fields["return_to"] + "&code=" + goodCode))
@@ -37,6 +37,28 @@ func TestPasskeyButton(t *testing.T) {
 	b = s.browser()
 	b.get("?_task=login")
 	b.post("?_task=login&_postern=passkey", loginForm(weak, password)).refused(t, "This cannot be checked right now.")
+}
+
+// TestPasskeyOfADomain: who types a name, or comes to the webmail of one domain, is asked
+// for a passkey of that domain's relying party (FEATURES W6).
+func TestPasskeyOfADomain(t *testing.T) {
+	for config, want := range map[string][2]string{
+		"": {"", "typed.test"},
+		"$config['username_domain'] = 'hosted.test';\n":                                  {"hosted.test", "typed.test"},
+		"$config['username_domain'] = ['127.0.0.1' => 'hosted.test', 'x' => 'y.test'];\n": {"hosted.test", "typed.test"},
+	} {
+		t.Run(want[0], func(t *testing.T) {
+			s := newSite(t, "$config['postern_passkey_button'] = true;\n"+config)
+			for i, user := range []string{"", "erin@typed.test"} {
+				b := s.browser()
+				b.get("?_task=login")
+				b.post("?_task=login&_postern=passkey", loginForm(user, ""))
+				if got := s.hook.last("/v1/passkey").fields["domain"]; got != want[i] {
+					t.Errorf("%q, typed %q: domain %q, want %q", config, user, got, want[i])
+				}
+			}
+		})
+	}
 }
 
 func TestNoPasskeyButton(t *testing.T) {

@@ -2,6 +2,7 @@ package login
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -35,7 +36,7 @@ func (s *SignIn) Prompt(ctx context.Context, v *Visit, method string) (Prompt, e
 	if v.Passwordless() {
 		purpose = factor.Passwordless
 	}
-	return s.prompt(ctx, &v.person, prompted{method, purpose, v.t.ID, v.browser, false})
+	return s.prompt(ctx, &v.person, prompted{method: method, purpose: purpose, bind: v.t.ID, browser: v.browser, domain: v.t.Domain})
 }
 
 // prompted is what a page asks for, and for whom.
@@ -44,7 +45,8 @@ type prompted struct {
 	purpose factor.Purpose
 	bind    []byte
 	browser Browser
-	again   bool // another message is wanted
+	again   bool   // another message is wanted
+	domain  string // of the relying party, while there is no account
 }
 
 func (s *SignIn) prompt(ctx context.Context, p *person, q prompted) (Prompt, error) {
@@ -53,7 +55,7 @@ func (s *SignIn) prompt(ctx context.Context, p *person, q prompted) (Prompt, err
 		return Prompt{}, account.ErrNoRecord
 	}
 	r, err := f.Begin(ctx, factor.Request{Purpose: q.purpose, Account: p.Account, Policy: p.Policy, Now: s.now(),
-		Domain: domainOf(p.Account), Origin: q.browser.Origin, Language: q.browser.Language, Session: sessionOf(&q), Again: q.again})
+		Domain: cmp.Or(domainOf(p.Account), q.domain), Origin: q.browser.Origin, Language: q.browser.Language, Session: sessionOf(&q), Again: q.again})
 	if err != nil {
 		return Prompt{}, err
 	}
@@ -124,7 +126,7 @@ func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 			return turnedDown(AccountChanged)
 		}
 	}
-	state, err := s.factorState(r.State, prompted{r.Method, purpose, v.t.ID, v.browser, false})
+	state, err := s.factorState(r.State, prompted{method: r.Method, purpose: purpose, bind: v.t.ID, browser: v.browser})
 	if err != nil {
 		return turnedDown(TransactionOver) //nolint:nilerr // begun too long ago, or forged
 	}

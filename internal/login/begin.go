@@ -21,6 +21,9 @@ type Start struct {
 	Addr     netip.Addr // of the browser
 	Agent    string     // the browser's own name
 	ReturnTo string     // checked against the client's allow-list by the caller
+	// Domain chooses the relying party that BeginPasskey asks by: "" or an unknown one,
+	// the site's own. Only passkeys of accounts of that domain answer it.
+	Domain string
 }
 
 // Begin checks the password and says what is next.
@@ -72,7 +75,7 @@ func afterMain(d *Decision, now time.Time) Reason {
 // BeginPasskey begins a login with a passkey alone: nobody knows yet whose.
 func (s *SignIn) BeginPasskey(_ context.Context, st Start) Result {
 	t := s.transactionOf(&st, &account.Account{})
-	t.Stage = stagePasswordless
+	t.Stage, t.Domain = stagePasswordless, strings.ToLower(st.Domain)
 	return s.next(&t, nil, StepFactor)
 }
 

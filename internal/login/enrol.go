@@ -62,13 +62,13 @@ func (s *SignIn) EnrolMethods(e *Enrolee) []string {
 
 // EnrolPrompt prepares the page on which a factor is added.
 func (s *SignIn) EnrolPrompt(ctx context.Context, e *Enrolee, method string) (Prompt, error) {
-	return s.prompt(ctx, &e.person, prompted{method, factor.Enrol, e.bind, e.browser, false})
+	return s.prompt(ctx, &e.person, prompted{method: method, purpose: factor.Enrol, bind: e.bind, browser: e.browser})
 }
 
 // EnrolState opens the state of a prompt of the same enrolment, for the page that shows
 // what is in it (factor.DecodeTOTPEnrolment). Any error means: begin again.
 func (s *SignIn) EnrolState(e *Enrolee, method, state string) ([]byte, error) {
-	return s.factorState(state, prompted{method, factor.Enrol, e.bind, e.browser, false})
+	return s.factorState(state, prompted{method: method, purpose: factor.Enrol, bind: e.bind, browser: e.browser})
 }
 
 // enrolment is a factor that was proved and is not stored yet: its owner is looking
@@ -96,7 +96,7 @@ type Enrolment struct {
 // CheckEnrol checks the first answer of a new factor. Nothing is stored before
 // FinishEnrol. Backup codes come along where the account has none and may have them.
 func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name string) (Enrolment, Answer) {
-	state, err := s.factorState(r.State, prompted{r.Method, factor.Enrol, e.bind, e.browser, false})
+	state, err := s.factorState(r.State, prompted{method: r.Method, purpose: factor.Enrol, bind: e.bind, browser: e.browser})
 	f := s.factor(r.Method)
 	if err != nil || f == nil || state == nil {
 		return Enrolment{}, turnedDown(TransactionOver)

@@ -15,7 +15,7 @@ func (s *SignIn) asked(t *try, bind []byte) (*Prompt, error) {
 	if t.response.Prompt == nil && t.response.State == nil {
 		return nil, nil //nolint:nilnil // see above
 	}
-	p, err := s.sealPrompt(t.response, prompted{t.method, t.purpose, bind, t.browser, false})
+	p, err := s.sealPrompt(t.response, prompted{method: t.method, purpose: t.purpose, bind: bind, browser: t.browser})
 	return &p, err
 }
 
@@ -34,17 +34,17 @@ func (s *SignIn) question(t *try, a Answer) Answer {
 // Resume shows the page of a method again as it was, with nothing begun anew. Errors:
 // those of factor.Resumer; account.ErrNoRecord for methods that have nothing to resume.
 func (s *SignIn) Resume(v *Visit, method, state string) (Prompt, error) {
-	return s.resume(state, prompted{method, factor.Login, v.t.ID, v.browser, false})
+	return s.resume(state, prompted{method: method, purpose: factor.Login, bind: v.t.ID, browser: v.browser})
 }
 
 // ConfirmResume is Resume for the owner who is asked again.
 func (s *SignIn) ConfirmResume(o *Owner, method, state string) (Prompt, error) {
-	return s.resume(state, prompted{method, factor.Confirm, o.s.ID, o.browser, false})
+	return s.resume(state, prompted{method: method, purpose: factor.Confirm, bind: o.s.ID, browser: o.browser})
 }
 
 // EnrolResume is Resume for a factor that is being added.
 func (s *SignIn) EnrolResume(e *Enrolee, method, state string) (Prompt, error) {
-	return s.resume(state, prompted{method, factor.Enrol, e.bind, e.browser, false})
+	return s.resume(state, prompted{method: method, purpose: factor.Enrol, bind: e.bind, browser: e.browser})
 }
 
 func (s *SignIn) resume(state string, q prompted) (Prompt, error) {
@@ -63,12 +63,12 @@ func (s *SignIn) resume(state string, q prompted) (Prompt, error) {
 // Again prepares the page of a method anew, on behalf of somebody who asked for another
 // message.
 func (s *SignIn) Again(ctx context.Context, v *Visit, method string) (Prompt, error) {
-	return s.prompt(ctx, &v.person, prompted{method, factor.Login, v.t.ID, v.browser, true})
+	return s.prompt(ctx, &v.person, prompted{method: method, purpose: factor.Login, bind: v.t.ID, browser: v.browser, again: true})
 }
 
 // ConfirmAgain is Again for the owner who is asked again.
 func (s *SignIn) ConfirmAgain(ctx context.Context, o *Owner, method string) (Prompt, error) {
-	return s.prompt(ctx, &o.person, prompted{method, factor.Confirm, o.s.ID, o.browser, true})
+	return s.prompt(ctx, &o.person, prompted{method: method, purpose: factor.Confirm, bind: o.s.ID, browser: o.browser, again: true})
 }
 
 // TooOld reports whether an error of Resume means that the question must be asked anew.
@@ -88,7 +88,7 @@ func (s *SignIn) factorOfRecord(r *account.Record) factor.Factor {
 
 // request is what a factor is asked.
 func (s *SignIn) request(t *try, now time.Time) factor.Request {
-	q := prompted{t.method, t.purpose, t.bind, t.browser, false}
+	q := prompted{method: t.method, purpose: t.purpose, bind: t.bind, browser: t.browser}
 	return factor.Request{
 		Purpose: t.purpose, Account: t.Account, Policy: t.Policy, Now: now, Domain: domainOf(t.Account),
 		Origin: t.browser.Origin, State: t.state, Input: t.input, Language: t.browser.Language, Session: sessionOf(&q),

@@ -128,14 +128,14 @@ func (s *SignIn) ConfirmMethods(o *Owner) (usable, disabled []string) {
 
 // ConfirmPrompt prepares the page that asks for a factor again.
 func (s *SignIn) ConfirmPrompt(ctx context.Context, o *Owner, method string) (Prompt, error) {
-	return s.prompt(ctx, &o.person, prompted{method, factor.Confirm, o.s.ID, o.browser, false})
+	return s.prompt(ctx, &o.person, prompted{method: method, purpose: factor.Confirm, bind: o.s.ID, browser: o.browser})
 }
 
 // Confirm checks a factor of the owner, and spends it. The answer's Redirect is the
 // new value of the settings' cookie.
 func (s *SignIn) Confirm(ctx context.Context, o *Owner, r Reply) Answer {
 	defer s.turn(o.Account.ID)()
-	state, err := s.factorState(r.State, prompted{r.Method, factor.Confirm, o.s.ID, o.browser, false})
+	state, err := s.factorState(r.State, prompted{method: r.Method, purpose: factor.Confirm, bind: o.s.ID, browser: o.browser})
 	if err != nil {
 		return turnedDown(TransactionOver) //nolint:nilerr // begun too long ago, or forged
 	}

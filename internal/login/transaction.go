@@ -38,6 +38,8 @@ type transaction struct {
 	Begun    time.Time  `cbor:"11,keyasint"`
 	// Postpone: enrolment may be put off, as the grace is not over.
 	Postpone bool `cbor:"12,keyasint,omitempty"`
+	// Domain chooses the relying party while nobody knows whose passkey it will be.
+	Domain string `cbor:"13,keyasint,omitempty"`
 }
 
 // code is what the browser brings back to webmail: the proof, useless without the

@@ -128,7 +128,7 @@ class postern extends rcube_plugin
             return $args;
         }
         if ($this->passkey_wanted()) {
-            return $this->begin($args, '/v1/passkey', []);
+            return $this->begin($args, '/v1/passkey', ['domain' => $this->expected_domain($args)]);
         }
         if ((string) $args['user'] === '' || (string) $args['pass'] === '') {
             return $args;
@@ -154,6 +154,22 @@ class postern extends rcube_plugin
     {
         return $this->rc->config->get('postern_passkey_button')
             && rcube_utils::get_input_string('_postern', rcube_utils::INPUT_GET) === 'passkey';
+    }
+
+    /** The mail domain of who is about to sign in, as far as anybody knows: it chooses the relying party. */
+    private function expected_domain($args)
+    {
+        $typed = strrchr((string) $args['user'], '@');
+        if ($typed !== false) {
+            return substr($typed, 1);
+        }
+        [$host] = rcube_utils::parse_host_uri($args['host']);
+        $domain = $this->rc->config->get('username_domain');
+        if (is_array($domain)) {
+            $domain = $domain[$host] ?? '';
+        }
+
+        return rcube_utils::parse_host((string) $domain, $host);
     }
 
     private function begin($args, $path, $fields)
