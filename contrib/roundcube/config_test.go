@@ -44,7 +44,7 @@ func TestPasskeyButton(t *testing.T) {
 func TestPasskeyOfADomain(t *testing.T) {
 	for config, want := range map[string][2]string{
 		"": {"", "typed.test"},
-		"$config['username_domain'] = 'hosted.test';\n":                                  {"hosted.test", "typed.test"},
+		"$config['username_domain'] = 'hosted.test';\n":                                   {"hosted.test", "typed.test"},
 		"$config['username_domain'] = ['127.0.0.1' => 'hosted.test', 'x' => 'y.test'];\n": {"hosted.test", "typed.test"},
 	} {
 		t.Run(want[0], func(t *testing.T) {
