@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,6 +23,22 @@ const Name = "factor"
 // no secret, and protects nothing: AutoMTLS does.
 func Handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{ProtocolVersion: Version, MagicCookieKey: "POSTERN_FACTOR", MagicCookieValue: "postern-factor-v1"}
+}
+
+// Main is the main function of a plug-in whose one argument is its configuration file. It
+// ends the process: with 2 when the argument is missing, with 1 when open fails, whose
+// error goes to standard error, and so into the webhook's log.
+func Main[F Factor](info Info, open func(path string) (F, error)) {
+	if len(os.Args) != 2 {
+		fmt.Fprintf(os.Stderr, "usage: %s CONFIG-FILE, started by Postern's webhook\n", info.Name)
+		os.Exit(2)
+	}
+	f, err := open(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	Serve(info, f)
 }
 
 // Serve runs a plug-in until the webhook ends it. What the plug-in writes to standard

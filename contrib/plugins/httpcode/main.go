@@ -6,25 +6,9 @@
 // is its hash with a salt, sealed by the webhook; the code itself is in the message alone.
 package main
 
-import (
-	"fmt"
-	"os"
-
-	"postern/plugin"
-)
+import "postern/plugin"
 
 // version is set by the linker.
 var version = "dev"
 
-func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: httpcode CONFIG-FILE, started by Postern's webhook")
-		os.Exit(2)
-	}
-	f, err := open(os.Args[1])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	plugin.Serve(plugin.Info{Name: "httpcode", Version: version}, f)
-}
+func main() { plugin.Main(plugin.Info{Name: "httpcode", Version: version}, open) }

@@ -8,25 +8,9 @@
 // unavailable, and the next one is asked; only an Access-Reject is "wrong".
 package main
 
-import (
-	"fmt"
-	"os"
-
-	"postern/plugin"
-)
+import "postern/plugin"
 
 // version is set by the linker.
 var version = "dev"
 
-func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: radius CONFIG-FILE, started by Postern's webhook")
-		os.Exit(2)
-	}
-	f, err := open(os.Args[1])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	plugin.Serve(plugin.Info{Name: "radius", Version: version}, f)
-}
+func main() { plugin.Main(plugin.Info{Name: "radius", Version: version}, open) }
