@@ -87,13 +87,16 @@ func clipped(s string) string {
 	return s[:cut]
 }
 
-// maxBrowsers is how many browsers an account is known to use.
-const maxBrowsers = 12
+const (
+	// maxBrowsers is how many browsers an account is known to use.
+	maxBrowsers = 12
+	browserHash = 4 // bytes that are kept of each
+)
 
 // KnowBrowser makes a browser, by four bytes of a hash, one of those that the account
 // is known to use, and reports whether it was one already. The first one of an account
 // is no news.
-func (s *State) KnowBrowser(hash [4]byte) (known bool) {
+func (s *State) KnowBrowser(hash [browserHash]byte) (known bool) {
 	var rest []byte
 	first := len(s.Browsers) < len(hash)
 	for b := range slices.Chunk(s.Browsers, len(hash)) {

@@ -183,6 +183,29 @@ func (s *Dir) load(id string, read func(string, []byte) bool) error {
 	return nil
 }
 
+// Purge removes files that were set aside, or never finished, before a time, and returns
+// how many.
+func (s *Dir) Purge(before time.Time) (int, error) {
+	files, err := os.ReadDir(s.dir)
+	errs := []error{s.fault(err)}
+	n := 0
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), suffix+".bad") && !strings.HasPrefix(f.Name(), ".part-") {
+			continue
+		}
+		info, err := f.Info()
+		if err != nil || !info.ModTime().Before(before) { // an error: somebody else was faster
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.dir, f.Name())); err == nil {
+			n++
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, s.fault(err))
+		}
+	}
+	return n, errors.Join(errs...)
+}
+
 // Load reads one duty into v; false if there is none, or none that can be read.
 func (s *Dir) Load(id string, v any) bool {
 	ok := false
