@@ -13,6 +13,7 @@ import (
 	"postern/internal/account"
 	"postern/internal/app"
 	"postern/internal/daemon"
+	"postern/internal/effect"
 	"postern/internal/login"
 )
 
@@ -23,6 +24,7 @@ type server struct {
 	log        *slog.Logger
 	times      times
 	gate       *login.Gate
+	recorder   effect.Recorder // of changes
 	fieldNames []string // configured reply fields, in a fixed order
 	apiKey     account.Secret
 	uids       map[uint32]bool // who may ask on the unix socket
@@ -46,11 +48,10 @@ func open(cfg *app.Config, log *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	s.times = newTimes(s.Metrics)
-	recorder, err := s.MailRecorder(s.Recorder())
-	if err != nil {
+	if s.recorder, err = s.ChangeRecorder(); err != nil {
 		return nil, err
 	}
-	s.gate = s.OpenGate(settings, recorder)
+	s.gate = s.OpenGate(settings, s.recorder)
 	return s, nil
 }
 
@@ -64,6 +65,7 @@ func (s *server) Serve(ctx context.Context) error {
 	if err := errors.Join(s.EndSessions(ctx), s.SendMails(ctx)); err != nil {
 		return err
 	}
+	s.Sweep(ctx, s.recorder)
 	return s.Base.Serve(ctx, daemon.Service{Handler: s.routes(), Listeners: listeners, Finish: s.gate.Close,
 		WriteTime: time.Duration(s.cfg.Login.Deadline) + 15*time.Second})
 }

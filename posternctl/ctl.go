@@ -58,7 +58,7 @@ func (c *ctl) root() *cobra.Command {
 	root.AddCommand(c.adminCommand(), c.keysCommand(), c.factorCommand(), c.totpCommand(), c.passkeyCommand(), c.backupCodesCommand(), c.appPasswordCommand(),
 		c.sessionsCommand(), c.devicesCommand(), c.userCommand(),
 		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
-		c.doctorCommand(), c.setupCommand(), c.offCommand(), c.onCommand(), c.backupCommand(), c.leaversCommand(), c.bypassCommand(), c.revokeCommand(), c.explainCommand())
+		c.doctorCommand(), c.setupCommand(), c.offCommand(), c.onCommand(), c.backupCommand(), c.leaversCommand(), c.sweepCommand(), c.bypassCommand(), c.revokeCommand(), c.explainCommand())
 	root.AddCommand(c.referenceCommand())
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,7 +143,11 @@ func setAttr(ts *testscript.TestScript, _ bool, args []string) {
 // configure TABLE KEY VALUE: changes one setting of $C.
 func configure(ts *testscript.TestScript, _ bool, args []string) {
 	site := siteOf(ts)
-	ts.Check(site.Write(site.Slapd, mailtest.Settings{args[0]: {args[1]: args[2]}}))
+	var value any = args[2]
+	if n, err := strconv.Atoi(args[2]); err == nil {
+		value = n
+	}
+	ts.Check(site.Write(site.Slapd, mailtest.Settings{args[0]: {args[1]: value}}))
 }
 
 // mode FILE OCTAL.

@@ -115,10 +115,7 @@ func (s *server) openSignIn() error {
 	if err != nil {
 		return err
 	}
-	recorder, err := s.cfg.SessionRecorder(s.Recorder(), s.Store, func(err error) { s.log.Warn("ending live sessions", "error", err) })
-	if err == nil {
-		recorder, err = s.MailRecorder(recorder)
-	}
+	recorder, err := s.ChangeRecorder()
 	if err != nil {
 		return err
 	}
@@ -147,6 +144,7 @@ func (s *server) Serve(ctx context.Context) error {
 		return err
 	}
 	ctx, end := context.WithCancel(ctx)
+	s.Sweep(ctx, s.desk.Recorder)
 	wait := runPlugins(ctx, s.plugins)
 	defer wait()
 	defer end()

@@ -38,7 +38,8 @@ type Config struct {
 	Policy       policy.Settings   `toml:"policy" doc:"Policy of the site, where no domain, class or account has one of its own: posternctl policy set --help. Durations: 14d, 12h, 90m."`
 	Admin        Admin             `toml:"admin" doc:"Who administers accounts at the pages and by the API: docs/guides/administrators.md"`
 	Audit        Audit             `toml:"audit" doc:"One JSON line per decision and per change."`
-	Privacy      Privacy           `toml:"privacy" doc:"What is written down about users."`
+	Privacy      Privacy           `toml:"privacy" doc:"What is written down about users, and how long: docs/privacy.md"`
+	Sweep        Sweep             `toml:"sweep" doc:"Passes over all accounts."`
 
 	Doctor Doctor `toml:"doctor" doc:"The account by which posternctl doctor tries the doors."`
 
@@ -104,7 +105,8 @@ type Audit struct {
 
 // Privacy configures what is written down.
 type Privacy struct {
-	Address effect.AddressPrivacy `toml:"address" doc:"Client addresses in the audit log: \"full\", \"prefix\" (/24, IPv6 /48) or \"none\"."`
+	Address   effect.AddressPrivacy `toml:"address" doc:"Client addresses in the audit log: \"full\", \"prefix\" (/24, IPv6 /48) or \"none\"."`
+	Retention int                   `toml:"retention" doc:"Days after which is deleted what users did and from where: the history on the Security page, addresses and programs of last uses, tries with the main password. The audit log is not touched. From 7; 0: as long as there is room."`
 }
 
 // Duration is a time.Duration written as a string with its unit: a bare number
@@ -160,6 +162,7 @@ func Default() Config {
 		Mail:     defaultMail(),
 		Throttle: throttle.Default(),
 		Admin:    Admin{Clients: map[string]AdminClient{}},
-		Privacy:  Privacy{Address: effect.AddressFull},
+		Privacy:  Privacy{Address: effect.AddressFull, Retention: defaultRetention},
+		Sweep:    defaultSweep(),
 	}
 }

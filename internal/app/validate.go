@@ -54,6 +54,7 @@ func (c *Config) problems() []error {
 	c.Admin.problems(&ps)
 	c.Mail.problems(&ps)
 	c.Doctor.problems(&ps)
+	c.sweepProblems(&ps)
 	ps.absolute("keys.directory", c.Keys.Directory)
 	if c.Audit.File != "" {
 		ps.absolute("audit.file", c.Audit.File)

@@ -167,8 +167,13 @@ func (b *Base) SendMails(ctx context.Context) error {
 	return nil
 }
 
-// MailRecorder is r, and owners are told by mail.
-func (b *Base) MailRecorder(r effect.Recorder) (effect.Recorder, error) {
+// ChangeRecorder records what changes: beside the audit log and the metrics, live
+// sessions end by the spool, and owners are told by mail.
+func (b *Base) ChangeRecorder() (effect.Recorder, error) {
+	r, err := b.Config.SessionRecorder(b.Recorder(), b.Store, func(err error) { b.Log.Warn("ending live sessions", "error", err) })
+	if err != nil {
+		return nil, err
+	}
 	return b.Config.MailRecorder(r, func(err error) { b.Log.Warn("mails to users", "error", err) })
 }
 

@@ -17,8 +17,9 @@ import (
 // order is a change that somebody asks for.
 type order struct {
 	who    Actor
-	user   string        // as typed
-	action effect.Action // what a failure is recorded as
+	user   string           // as typed
+	target *account.Account // the account itself, where it was found already; nil: by user
+	action effect.Action    // what a failure is recorded as
 	// credential is what the change is about, "totp:ID", where that is known before.
 	credential string
 }
@@ -79,6 +80,9 @@ func (d *Desk) commit(ctx context.Context, o order, plan func(*draft) error) (*a
 			d.recordAll(o, dr)
 			return acct, nil
 		}
+		if errors.Is(err, errIdle) {
+			return acct, nil
+		}
 		if !errors.Is(err, account.ErrConflict) || errors.Is(err, ErrChanged) {
 			break
 		}
@@ -90,6 +94,9 @@ func (d *Desk) commit(ctx context.Context, o order, plan func(*draft) error) (*a
 	d.recordFailure(o, acct, err)
 	return acct, err
 }
+
+// errIdle is a plan's answer that there is nothing to change, and nothing to tell.
+var errIdle = errors.New("nothing to change")
 
 // draft reads the account and makes the draft; the draft is nil if there is no account.
 func (d *Desk) draft(ctx context.Context, o order, plan func(*draft) error) (*draft, error) {
@@ -110,10 +117,14 @@ func (d *Desk) draft(ctx context.Context, o order, plan func(*draft) error) (*dr
 	return dr, nil
 }
 
-// meant reads the account that an order is about: an owner's own, by its key.
+// meant reads the account that an order is about: an owner's own, or the one that was
+// found already, by its key.
 func (d *Desk) meant(ctx context.Context, o order) (*account.Account, error) {
-	if o.who.Owner != nil {
+	switch {
+	case o.who.Owner != nil:
 		return d.Store.Read(ctx, o.who.Owner)
+	case o.target != nil:
+		return d.Store.Read(ctx, o.target)
 	}
 	return d.read(ctx, o.user)
 }
