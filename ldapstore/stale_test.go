@@ -56,8 +56,7 @@ func (s *scripted) serve(c net.Conn) {
 		if tag == searchRequest {
 			response = 5
 		}
-		id, _ := req.Children[0].Value.(int64)
-		_, _ = c.Write([]byte{0x30, 12, 2, 1, byte(id), 0x60 | byte(response), 7, 10, 1, 0, 4, 0, 4, 0})
+		_, _ = c.Write([]byte(message(string(req.Children[0].Bytes()), string([]byte{0x60 | byte(response)}), doneText[1:])))
 	}
 }
 

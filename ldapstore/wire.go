@@ -3,6 +3,7 @@ package ldapstore
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -10,48 +11,47 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// wire is the network connection below the library. It catches the entries that a
-// search returns, before the library makes a tree of packets of each: ten
-// allocations for every value, and an account may have a hundred values
-// (docs/performance.md). All else is left to the library: requests, message ids,
-// results, and whatever is malformed.
+// wire is the network connection below the library. What every login needs goes over
+// it directly (calls.go), and here the answers are told apart: each message of the call
+// under way is read here, all others are left to the library, and so is whatever is
+// malformed (docs/adr/0008-reading-entries.md).
 type wire struct {
 	net.Conn
 	in   *bufio.Reader
 	left []byte // of the message that the library is reading
 
-	mu      sync.Mutex
-	want    int // entries to be caught; what comes beyond is the library's
-	entries []*ldap.Entry
+	mu    sync.Mutex
+	call  *call // under way; nil: none
+	calls int64
+	dead  error // nothing more can be read
 }
 
 func newWire(c net.Conn) *wire { return &wire{Conn: c, in: bufio.NewReaderSize(c, 8<<10)} }
 
-// Search is the library's, but the entries have their values as bytes only.
-func (c *conn) Search(req *ldap.SearchRequest) (*ldap.SearchResult, error) {
-	if c.wire == nil || req.SizeLimit == 0 {
-		return c.Conn.Search(req)
-	}
-	c.wire.expect(req.SizeLimit)
-	res, err := c.Conn.Search(req)
-	caught := c.wire.expect(0)
-	if res == nil {
-		return nil, err
-	}
-	res.Entries = append(caught, res.Entries...)
-	if err == nil && len(res.Entries) > req.SizeLimit {
-		err = ldap.ErrSizeLimitExceeded
-	}
-	return res, err
+// call is one operation and what has been answered to it.
+type call struct {
+	id      int64
+	answer  byte // tag of the message that ends it
+	limit   int  // of entries
+	entries []*ldap.Entry
+	over    chan error // holds the result
 }
 
-// expect returns what was caught, and begins to catch up to n entries.
-func (w *wire) expect(n int) []*ldap.Entry {
+var errMalformed = errors.New("what the directory sends is not LDAP")
+
+// The library numbers its messages from 1, we from here on: the two never meet.
+const firstID = 1 << 30
+
+// start makes a call the one under way.
+func (w *wire) start(answer byte, limit int) (*call, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	caught := w.entries
-	w.want, w.entries = n, nil
-	return caught
+	if w.dead != nil {
+		return nil, w.dead
+	}
+	w.call = &call{id: firstID | w.calls%firstID, answer: answer, limit: limit, over: make(chan error, 1)}
+	w.calls++
+	return w.call, nil
 }
 
 // Read is called by the library's reader, and by nobody else.
@@ -59,15 +59,31 @@ func (w *wire) Read(p []byte) (int, error) {
 	for len(w.left) == 0 {
 		m, err := w.message()
 		if err != nil {
+			w.die(err)
 			return 0, err
 		}
-		if !w.catch(m) {
+		if !w.take(m) {
 			w.left = m
 		}
 	}
 	n := copy(p, w.left)
 	w.left = w.left[n:]
 	return n, nil
+}
+
+func (w *wire) die(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead = fmt.Errorf("connection lost: %w", err)
+	w.end(w.dead)
+}
+
+// end ends the call under way, if there is one.
+func (w *wire) end(err error) {
+	if w.call != nil {
+		w.call.over <- err
+		w.call = nil
+	}
 }
 
 // message reads the next one.
@@ -81,7 +97,7 @@ func (w *wire) message() ([]byte, error) {
 	}
 	head, size := header(b)
 	if head == 0 || size > maxPacket {
-		return nil, errors.New("what the directory sends is not LDAP")
+		return nil, errMalformed
 	}
 	m := make([]byte, head+size)
 	_, err = io.ReadFull(w.in, m)
@@ -90,25 +106,57 @@ func (w *wire) message() ([]byte, error) {
 
 // Tags of RFC 4511 section 4, all in one byte.
 const (
-	tagInteger  = 0x02
-	tagString   = 0x04
-	tagSequence = 0x30
-	tagSet      = 0x31
-	tagEntry    = 0x64
+	tagBoolean    = 0x01
+	tagInteger    = 0x02
+	tagString     = 0x04
+	tagEnumerated = 0x0a
+	tagSequence   = 0x30
+	tagSet        = 0x31
+
+	tagBind       = 0x60
+	tagBound      = 0x61
+	tagSearch     = 0x63
+	tagEntry      = 0x64
+	tagSearchDone = 0x65
+	tagModify     = 0x66
+	tagModified   = 0x67
+	tagReference  = 0x73
+
+	tagSimple = 0x80 // a bind's password
 )
 
-// catch keeps the entry of a message, if one is expected and it is one.
-func (w *wire) catch(message []byte) bool {
+// take reports whether the message belongs to the call under way, and reads it then.
+func (w *wire) take(message []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.entries) >= w.want {
-		return false
-	}
 	var bad bool
 	all := elements{message, &bad}
 	m := all.next(tagSequence)
-	m.next(tagInteger) // the id: there is one operation at a time
-	op := m.next(tagEntry)
+	if id := m.number(tagInteger); bad || w.call == nil || id != w.call.id {
+		return false
+	}
+	switch tag := m.tag(); {
+	case tag == tagEntry && len(w.call.entries) < w.call.limit:
+		w.call.entries = append(w.call.entries, entry(m.next(tagEntry)))
+	case tag == tagEntry:
+		w.end(ldap.ErrSizeLimitExceeded)
+	case tag == tagReference: // to another server, which Postern does not follow
+	default:
+		result := m.next(w.call.answer)
+		err := result.result()
+		if bad {
+			err = errMalformed
+		}
+		w.end(err)
+	}
+	if bad {
+		w.end(errMalformed)
+	}
+	return true
+}
+
+// entry reads an entry, with its values as bytes only.
+func entry(op elements) *ldap.Entry {
 	e := &ldap.Entry{DN: string(op.next(tagString).rest)}
 	for list := op.next(tagSequence); len(list.rest) > 0; {
 		attribute := list.next(tagSequence)
@@ -118,10 +166,7 @@ func (w *wire) catch(message []byte) bool {
 		}
 		e.Attributes = append(e.Attributes, a)
 	}
-	if !bad {
-		w.entries = append(w.entries, e)
-	}
-	return !bad
+	return e
 }
 
 // elements is a list of BER elements. bad is set by what was not to come there.
@@ -140,6 +185,41 @@ func (e *elements) next(tag byte) elements {
 	in := elements{e.rest[head : head+size : head+size], e.bad}
 	e.rest = e.rest[head+size:]
 	return in
+}
+
+// tag is that of the first element, 0 if there is none.
+func (e *elements) tag() byte {
+	if len(e.rest) == 0 {
+		return 0
+	}
+	return e.rest[0]
+}
+
+// number is next for a number, of which LDAP has none below 0.
+func (e *elements) number(tag byte) int64 {
+	digits := e.next(tag).rest
+	if len(digits) == 0 || len(digits) > 4 || digits[0] > 0x7f {
+		*e.bad = true
+		return 0
+	}
+	var n int64
+	for _, d := range digits {
+		n = n<<8 | int64(d)
+	}
+	return n
+}
+
+// result reads an LDAPResult (RFC 4511 section 4.1.9): nil, or the library's error.
+func (e *elements) result() error {
+	code := e.number(tagEnumerated)
+	dn, text := e.next(tagString), e.next(tagString)
+	switch {
+	case code == ldap.LDAPResultSuccess:
+		return nil
+	case code >= ldap.ErrorNetwork: // the library's own begin here: would be none of the server's
+		*e.bad = true
+	}
+	return &ldap.Error{ResultCode: uint16(code), MatchedDN: string(dn.rest), Err: errors.New(string(text.rest))} //nolint:gosec // see above
 }
 
 // header reads the tag and the length of an element: definite lengths only (RFC

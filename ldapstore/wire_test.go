@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"strings"
 	"testing"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -57,37 +58,91 @@ func entryMessage(values ...string) []byte {
 	return message.Bytes()
 }
 
-func TestWireLeavesTheRest(t *testing.T) {
-	long := entryMessage(string(make([]byte, 300)))
+const (
+	ourID    = "\x02\x04\x40\x00\x00\x00" // of the first call
+	otherID  = "\x02\x01\x07"
+	doneText = "\x65\x07\x0a\x01\x00\x04\x00\x04\x00"
+	wrong    = "\x61\x07\x0a\x01\x31\x04\x00\x04\x00"
+)
+
+// message wraps parts as one.
+func message(parts ...string) string {
+	b := request{}
+	whole := b.begin(tagSequence)
+	b.bytes = append(b.bytes, strings.Join(parts, "")...)
+	b.end(whole)
+	return string(b.bytes)
+}
+
+// Only whole answers to the call under way are taken; of those that are malformed the
+// call fails, and the library gets everything else.
+func TestWireTellsAnswersApart(t *testing.T) {
+	ours := func(m string) string { return strings.Replace(m, otherID, ourID, 1) }
+	op := func(values ...string) string {
+		_, text, _ := strings.Cut(string(entryMessage(values...)), otherID)
+		return text
+	}
 	for name, c := range map[string]struct {
-		message string
-		want    int
-		caught  bool
+		message  string
+		taken    bool
+		entries  int
+		over, ok bool
 	}{
-		"entry":              {string(entryMessage("a", "b")), 1, true},
-		"long lengths":       {string(long), 1, true},
-		"not expected":       {string(entryMessage("a")), 0, false},
-		"another operation":  {"\x30\x0c\x02\x01\x07\x65\x07\x0a\x01\x00\x04\x00\x04\x00", 1, false},
-		"cut off":            {string(long[:len(long)-1]), 1, false},
-		"a value too long":   {string(bytes.Replace(entryMessage("abc"), []byte("\x04\x03abc"), []byte("\x04\x04abc"), 1)), 1, false},
-		"not a value":        {string(bytes.Replace(entryMessage("abc"), []byte("\x04\x03abc"), []byte("\x05\x03abc"), 1)), 1, false},
-		"indefinite length":  {"\x30\x80\x02\x01\x07\x64\x00\x00\x00", 1, false},
-		"lengths of 5 bytes": {"\x30\x85\x00\x00\x00\x00\x05\x02\x01\x07\x64\x00", 1, false},
-		"empty":              {"", 1, false},
+		"entry":              {message(ourID, op("a", "b")), true, 1, false, false},
+		"long lengths":       {message(ourID, op(string(make([]byte, 300)))), true, 1, false, false},
+		"done":               {message(ourID, doneText), true, 0, true, true},
+		"refused":            {message(ourID, strings.Replace(doneText, "\x01\x00", "\x01\x32", 1)), true, 0, true, false},
+		"a reference":        {message(ourID, "\x73\x03\x04\x01x"), true, 0, false, false},
+		"the library's":      {string(entryMessage("a")), false, 0, false, false},
+		"library's, done":    {message(otherID, doneText), false, 0, false, false},
+		"notice":             {message("\x02\x01\x00", "\x78\x07\x0a\x01\x34\x04\x00\x04\x00"), false, 0, false, false},
+		"a later call's":     {ours(message("\x02\x04\x40\x00\x00\x01", doneText)), false, 0, false, false},
+		"another operation":  {message(ourID, wrong), true, 0, true, false},
+		"no code":            {message(ourID, "\x65\x02\x04\x00"), true, 0, true, false},
+		"a code too large":   {message(ourID, "\x65\x09\x0a\x03\x01\x00\x31\x04\x00\x04\x00"), true, 0, true, false},
+		"one too many":       {message(ourID, op("a")), true, 0, true, false},
+		"a code below 0":     {message(ourID, "\x65\x07\x0a\x01\xff\x04\x00\x04\x00"), true, 0, true, false},
+		"nothing":            {message(ourID), true, 0, true, false},
+		"a value too long":   {message(ourID, strings.Replace(op("abc"), "\x04\x03abc", "\x04\x04abc", 1)), true, 1, true, false},
+		"not a value":        {message(ourID, strings.Replace(op("abc"), "\x04\x03abc", "\x05\x03abc", 1)), true, 1, true, false},
+		"indefinite length":  {"\x30\x80" + ourID + "\x64\x00\x00\x00", false, 0, false, false},
+		"lengths of 5 bytes": {"\x30\x85\x00\x00\x00\x00\x08" + ourID + "\x64\x00", false, 0, false, false},
+		"empty":              {"", false, 0, false, false},
 	} {
 		w := newWire(nil)
-		w.expect(c.want)
-		if got := w.catch([]byte(c.message)); got != c.caught || got != (len(w.expect(0)) == 1) {
-			t.Errorf("%s: caught %v", name, got)
+		under, err := w.start(tagSearchDone, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "one too many" {
+			under.limit = 0
+		}
+		if got := w.take([]byte(c.message)); got != c.taken || len(under.entries) != c.entries {
+			t.Errorf("%s: taken %v, %d entries", name, got, len(under.entries))
+		}
+		select {
+		case err := <-under.over:
+			if !c.over || (err == nil) != c.ok {
+				t.Errorf("%s: ends the call: %v", name, err)
+			}
+			if answered(err) != (name == "refused") {
+				t.Errorf("%s: %v is the server's own answer: %v", name, err, answered(err))
+			}
+		default:
+			if c.over {
+				t.Errorf("%s: the call goes on", name)
+			}
 		}
 	}
 }
 
 // ATTACKS 15: whatever a directory sends, the library's reader gets it whole, or an
-// error.
+// error; a call ends in any case.
 func FuzzWire(f *testing.F) {
 	f.Add(entryMessage("a"))
+	f.Add([]byte(strings.Replace(string(entryMessage("a")), otherID, ourID, 1)))
 	f.Add(append(entryMessage("a"), "\x30\x0c\x02\x01\x07\x65\x07\x0a\x01\x00\x04\x00\x04\x00"...))
+	f.Add([]byte(message(ourID, doneText) + message(ourID, wrong)))
 	f.Add([]byte("\x30\x84\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		w := newWire(pieces{r: bytes.NewReader(sent)})
@@ -95,11 +150,17 @@ func FuzzWire(f *testing.F) {
 		if !bytes.HasPrefix(sent, got) {
 			t.Errorf("%s became %s", hex.EncodeToString(sent), hex.EncodeToString(got))
 		}
+		if _, err := w.start(tagSearchDone, 2); err == nil {
+			t.Error("a call on a dead connection")
+		}
 		w = newWire(pieces{r: bytes.NewReader(sent)})
-		w.expect(2)
+		under, err := w.start(tagSearchDone, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
 		rest, _ := io.ReadAll(w)
-		if n := len(w.expect(0)); n > 2 || n > 0 && len(rest) >= len(got) && len(got) > 0 {
-			t.Errorf("%d entries were caught, %d of %d bytes left", n, len(rest), len(got))
+		if err := <-under.over; len(under.entries) > 2 || err == nil && len(rest) >= len(got) {
+			t.Errorf("%v, %d entries, %d of %d bytes left", err, len(under.entries), len(rest), len(got))
 		}
 	})
 }
@@ -120,17 +181,13 @@ func TestWireIsBounded(t *testing.T) {
 			if err != nil {
 				return
 			}
-			id := byte(request.Children[0].Value.(int64)) //nolint:forcetypeassert // a test's own
-			op := "\x61"
+			id := string(request.Children[0].Bytes())
+			answer := message(id, "\x61", doneText[1:])
 			if request.Children[1].Tag == ldap.ApplicationSearchRequest {
-				entry := entryMessage("a")
-				entry[4] = id
-				if _, err := c.Write(bytes.Repeat(entry, 5)); err != nil {
-					return
-				}
-				op = "\x65"
+				_, entry, _ := strings.Cut(string(entryMessage("a")), otherID)
+				answer = strings.Repeat(message(id, entry), 5) + message(id, doneText)
 			}
-			if _, err := c.Write([]byte("\x30\x0c\x02\x01" + string(id) + op + "\x07\x0a\x01\x00\x04\x00\x04\x00")); err != nil {
+			if _, err := c.Write([]byte(answer)); err != nil {
 				return
 			}
 		}
