@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"postern/internal/account"
+	"postern/internal/desk"
 	"postern/internal/factor"
 	"postern/internal/login"
 	"postern/internal/web"
@@ -74,6 +75,11 @@ func (t *turn) finishing() *enrolling {
 	return nil
 }
 
+// newToApps reports whether mail programs need app passwords from now on.
+func (en *enrolling) newToApps() bool {
+	return en.Policy.AppPasswords && (en.visit == nil || !en.visit.Renews())
+}
+
 func (en *enrolling) account() *account.Account { return en.Enrolee.Account }
 
 // common is what the pages of an enrolment have.
@@ -91,7 +97,10 @@ func (t *turn) duty(en *enrolling) web.Duty {
 	if en.visit == nil {
 		return web.Duty{}
 	}
-	d := web.Duty{Mandatory: true}
+	a := en.account()
+	d := web.Duty{Mandatory: true, Anew: a.TwoFactor(), Code: en.visit.Renews()}
+	d.Said = len(t.s.signIn.EnrolMethods(en.Enrolee)) > 1
+	d.LastCode = d.Code && desk.BackupLeft(a) == 0
 	if now := t.s.now(); en.visit.MayPostpone() {
 		d.Until = en.visit.Deadline(now)
 		d.DaysLeft = daysUntil(d.Until, now)
@@ -190,7 +199,7 @@ type enrolForm struct {
 }
 
 func (t *turn) enrolPage(en *enrolling, f enrolForm) {
-	apps := en.Policy.AppPasswords
+	apps := en.newToApps()
 	if web.Method(f.method).Plugin() {
 		t.enrolPluginPage(en, f)
 		return

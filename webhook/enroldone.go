@@ -33,7 +33,7 @@ func (t *turn) showCodes(en *enrolling, codes []account.Secret, p *web.Problem) 
 	if p != nil {
 		status = http.StatusUnprocessableEntity
 	}
-	t.show(status, &web.BackupCodes{Common: t.enrolCommon(en, p), Duty: t.duty(en), Codes: codes, Steps: !en.more})
+	t.show(status, &web.BackupCodes{Common: t.enrolCommon(en, p), Duty: t.duty(en), Codes: codes, Steps: !en.more && (en.visit == nil || !en.visit.Renews())})
 }
 
 // codesAgain are the codes that the page showed.
@@ -77,7 +77,7 @@ func (t *turn) finish(en *enrolling) {
 	}
 	t.token.codes = ""
 	if en.visit != nil {
-		t.show(http.StatusOK, &web.EnrolDone{Common: t.enrolCommon(en, nil), Apps: en.Policy.AppPasswords})
+		t.show(http.StatusOK, &web.EnrolDone{Common: t.enrolCommon(en, nil), Apps: en.newToApps()})
 		return
 	}
 	code := web.DoneMethodAdded

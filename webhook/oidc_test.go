@@ -253,23 +253,6 @@ func (a *application) revoke(status int, token string) {
 	}
 }
 
-// opens asks the mail door.
-func (a *application) opens(user, password string) bool {
-	a.t.Helper()
-	form := url.Values{"user": {user}, "password": {password}, "service": {"imap"}, "remote_ip": {"127.0.0.1"}}
-	req, err := http.NewRequestWithContext(a.t.Context(), http.MethodPost, a.URL(), strings.NewReader(form.Encode()))
-	must(a.t, err)
-	req.Header.Set("X-API-Key", a.Config.Key)
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	res, err := http.DefaultClient.Do(req)
-	must(a.t, err)
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusForbidden {
-		a.t.Fatalf("the mail door: %d", res.StatusCode)
-	}
-	return res.StatusCode == http.StatusOK
-}
-
 // A user without factors goes straight back; a code is used again, and a session
 // revoked.
 func TestOIDCWithoutFactor(t *testing.T) {

@@ -191,7 +191,7 @@ func (t *turn) enrolPluginPost() {
 func (t *turn) enrolPluginPage(en *enrolling, f enrolForm) {
 	q := asked{method: f.method, status: f.status, problem: f.problem}
 	page := &web.EnrolPlugin{Duty: t.duty(en), Method: web.Method(f.method), Name: f.name, More: en.more,
-		Cancel: t.cancel(en), Apps: en.Policy.AppPasswords}
+		Cancel: t.cancel(en), Apps: en.newToApps()}
 	data := []byte(f.options)
 	if f.options == "" {
 		p, err := t.s.signIn.EnrolResume(en.Enrolee, f.method, t.token.factor)

@@ -34,6 +34,9 @@ func (t *turn) signInGet() {
 	case v.Enrolling():
 		t.redirect(t.path(web.PathEnrol, web.FieldToken, t.token.page))
 		return
+	case !v.Passwordless() && t.s.signIn.EnrolPage(v) != "":
+		t.redirect(t.path(web.PathEnrol, web.FieldToken, t.s.signIn.EnrolPage(v)))
+		return
 	case !v.Passwordless():
 		if cookie, ok := deviceCookie(v, 0).Get(t.r); ok {
 			if a := t.s.signIn.Trusted(t.r.Context(), v, cookie); a.Outcome == account.Granted {

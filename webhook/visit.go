@@ -66,8 +66,12 @@ func (t *turn) visitCommon(v *login.Visit, self string, p *web.Problem) web.Comm
 }
 
 // leave sends the browser back to webmail with the one-time code, and with the cookie
-// of a device that is trusted from now on.
+// of a device that is trusted from now on; or on to where a factor is set up before.
 func (t *turn) leave(v *login.Visit, a login.Answer) {
+	if a.Enrol != "" {
+		t.redirect(t.path(web.PathEnrol, web.FieldToken, a.Enrol))
+		return
+	}
 	if a.Device != nil {
 		cookie := deviceCookie(v, a.Device.Expires.Sub(t.s.now()))
 		if err := cookie.Set(t.w, a.Device.Value); err != nil {

@@ -267,6 +267,12 @@ func (r *Record) Live(now time.Time) bool {
 	return r.Ended.IsZero() && (r.Expires.IsZero() || now.Before(r.Expires))
 }
 
+// HasFactor reports whether the account has a second factor, usable or not. Backup codes
+// and trusted devices are none: they stand in for one.
+func (a *Account) HasFactor() bool {
+	return len(a.values[KindTOTP])+len(a.values[KindPasskey])+len(a.values[KindPlugin]) > 0
+}
+
 // HasApp reports whether the account has an app password with that id, live or not.
 func (a *Account) HasApp(id string) bool {
 	return slices.ContainsFunc(a.values[KindApp], func(v Value) bool { return v.ID == id })

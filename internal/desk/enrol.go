@@ -26,6 +26,13 @@ type Enrolment struct {
 	// added to an account whose epoch has changed: it may have got its first factor,
 	// which then had to be proved, too (ATTACKS 2).
 	Epoch int64
+	// Proved says that a factor or backup code of the account was asked for and right, as
+	// of owners at their settings always: an account with two-factor login takes no factor
+	// from anybody else without an administrator's token.
+	Proved bool
+	// Alone says that the factor is the account's only one or none: it is added on the way
+	// in, and whoever came first would have to be asked (ATTACKS 2).
+	Alone bool
 }
 
 // Enrolled is a factor that was added.
@@ -70,13 +77,13 @@ func (d *draft) enrol(e Enrolment) (name string, first bool, err error) {
 		return "", false, intact(d.account)
 	case d.account.State.Has(r.Kind, r.ID):
 		return "", false, fmt.Errorf("%w: this factor was added already", ErrNothing)
-	case d.account.Epoch() != e.Epoch, d.otherHandle(e.Handle):
+	case d.account.Epoch() != e.Epoch, d.otherHandle(e.Handle), e.Alone && d.account.HasFactor():
 		return "", false, ErrChanged
 	}
 	if err := d.mayAdd(r.Kind, method(e)); err != nil {
 		return "", false, err
 	}
-	if err := d.mayEnrol(e.Token); err != nil {
+	if err := d.mayEnrol(e.Token, e.Proved); err != nil {
 		return "", false, err
 	}
 	if name, err = checkName(r.Name); err != nil {
@@ -131,10 +138,11 @@ func (d *draft) mayAdd(k account.Kind, name string) error {
 	return nil
 }
 
-// mayEnrol checks the token of an account that has nothing to prove itself by.
-func (d *draft) mayEnrol(token account.Secret) error {
+// mayEnrol checks the token of an account that has nothing to prove itself by, or whose
+// owner has not.
+func (d *draft) mayEnrol(token account.Secret, proved bool) error {
 	s := &d.account.State
-	if s.Enrolled || !s.MustEnrol || !tokenNeeded(d.account) {
+	if s.Enrolled && proved || !s.Enrolled && !s.MustEnrol || !tokenNeeded(d.account) {
 		return nil
 	}
 	return factor.CheckEnrolToken(s, token, d.now)

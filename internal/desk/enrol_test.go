@@ -59,7 +59,7 @@ func (h *harness) enrolment(e Enrolment) Enrolment {
 		h.t.Fatal(err)
 	}
 	name := e.Record.Name
-	e.Record, e.Epoch = proved.Record, h.account().Epoch()
+	e.Record, e.Epoch, e.Proved = proved.Record, h.account().Epoch(), true
 	e.Record.Name = name
 	return e
 }

@@ -45,7 +45,7 @@ func (d *Desk) NewEnrolToken(ctx context.Context, who Actor, user string) (Enrol
 			return err
 		}
 		s := &dr.account.State
-		stranded := s.Enrolled && countFactors(dr.account)+backupLeft(dr.account) == 0
+		stranded := s.Enrolled && countFactors(dr.account)+BackupLeft(dr.account) == 0
 		switch {
 		case !stranded && (s.Enrolled || !s.MustEnrol):
 			return fmt.Errorf("%w: %s need not enrol anew; after the loss of all factors: posternctl user reset %s",

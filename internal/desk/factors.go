@@ -89,7 +89,7 @@ func (d *draft) removeFactor(ref Ref, life time.Duration) (RemovedFactor, error)
 	}
 	// One that cannot be read goes, too, though there is nothing to tell about it.
 	gone := RemovedFactor{User: d.account.Name, Factor: Factor{ref, r.Name, r.Created, r.Used},
-		Factors: countFactors(d.account) - 1, BackupCodes: backupLeft(d.account)}
+		Factors: countFactors(d.account) - 1, BackupCodes: BackupLeft(d.account)}
 	d.end(Selector{Kinds: []account.Kind{ref.Kind}, ID: ref.ID})
 	d.event(removed[ref.Kind], ref.String(), "name "+r.Name)
 	d.clearFailures(ref.Kind)
@@ -126,8 +126,9 @@ func countFactors(a *account.Account) int {
 	return n
 }
 
-// backupLeft counts the backup codes that the account could still use.
-func backupLeft(a *account.Account) int {
+// BackupLeft counts the backup codes that the account could still use: also those that too
+// many wrong tries have disabled for now.
+func BackupLeft(a *account.Account) int {
 	eff, err := a.Policy.Resolve()
 	n, countErr := factor.CountBackup(a)
 	if err != nil || countErr != nil || !eff.BackupCodes {

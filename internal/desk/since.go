@@ -85,7 +85,7 @@ func (d *draft) revokeSince(since time.Time, life time.Duration) (Ended, Revoked
 	switch {
 	case ended.factors() > 0 && left.Factors == 0:
 		left.MustEnrol = true
-		more, token := d.lastGone(backupLeft(d.account) > 0 && ended[account.KindBackup] == 0, life)
+		more, token := d.lastGone(BackupLeft(d.account) > 0 && ended[account.KindBackup] == 0, life)
 		ended.add(more)
 		left.Token = token
 	case ended.total() > 0:

@@ -104,7 +104,8 @@ type Reply struct {
 }
 
 // Answer checks the reply of a login's page. Granted carries where the browser goes,
-// with the one-time code; nothing is spent yet.
+// with the one-time code; nothing is spent yet. If the account's last factor is gone it
+// carries Enrol instead, and the backup code is spent.
 func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 	if v.Enrolling() {
 		return turnedDown(BadTransaction)
@@ -122,8 +123,11 @@ func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 			return turnedDown(reason)
 		}
 		v.person = p
-		if s.changed(v.Account, &v.t) {
+		if s.changed(&v.person, &v.t) {
 			return turnedDown(AccountChanged)
+		}
+		if a := s.renewing(v); a.Outcome == account.Granted || a.Reason != "" {
+			return a
 		}
 	}
 	state, err := s.factorState(r.State, prompted{method: r.Method, purpose: purpose, bind: v.t.ID, browser: v.browser})
@@ -138,6 +142,9 @@ func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 	a := s.prove(ctx, t)
 	if a.Outcome != account.Granted {
 		return a
+	}
+	if s.mustRenew(&v.person) {
+		return s.renew(ctx, v, t.response.Proof)
 	}
 	return s.answered(v, code{Proof: t.response.Proof, Epoch: v.t.Epoch}, r.Trust)
 }
@@ -163,10 +170,10 @@ func (s *SignIn) answered(v *Visit, c code, trust bool) Answer {
 
 // Postpone leaves enrolment for another day, while the grace lasts.
 func (s *SignIn) Postpone(v *Visit) Answer {
-	if !v.Enrolling() || !v.t.Postpone || needsFactor(v.Account, v.Policy, s.now()) {
+	if !v.Enrolling() || !v.t.Postpone || !mayPostpone(&v.person, v.t.Renews, s.now()) {
 		return turnedDown(BadTransaction)
 	}
-	return s.answered(v, code{Postponed: true, Epoch: v.t.Epoch}, false)
+	return s.answered(v, code{Postponed: true, Renewed: v.t.Renews, Epoch: v.t.Epoch}, false)
 }
 
 // passwordless answers for the account that the passkey names. A stranger learns

@@ -64,10 +64,10 @@ func afterMain(d *Decision, now time.Time) Reason {
 		return Bypassed
 	case d.Account.SwitchedOff:
 		return ""
-	case d.Account.State.Enrolled:
-		return FirstFactor
 	case mustEnrol(d.Account, d.Policy):
 		return EnrolmentNeeded
+	case d.Account.State.Enrolled:
+		return FirstFactor
 	}
 	return ""
 }

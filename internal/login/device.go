@@ -53,7 +53,7 @@ func (s *SignIn) TrustedDevice(id account.ID, cookie string) string {
 // Trusted answers for a browser that its user trusts: with the password, that is
 // enough at webmail, and nowhere else. Anything but Granted means: ask for a factor.
 func (s *SignIn) Trusted(_ context.Context, v *Visit, cookie string) Answer {
-	if cookie == "" || v.t.Stage != stageFactor || v.Policy.TrustedDeviceDays == 0 {
+	if cookie == "" || v.t.Stage != stageFactor || v.Policy.TrustedDeviceDays == 0 || s.mustRenew(&v.person) {
 		return turnedDown(FactorMissing)
 	}
 	var d device

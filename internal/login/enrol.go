@@ -22,6 +22,8 @@ type Enrolee struct {
 	event   effect.Event
 	// token is the administrator's, which a visitor after a reset must give.
 	token string
+	// proved: a factor or backup code of the account was asked for. visitor: on the way in.
+	proved, visitor bool
 }
 
 // Enrolee is the visitor as one who adds a first factor, with the administrator's
@@ -31,7 +33,8 @@ func (v *Visit) Enrolee(token string) *Enrolee {
 		return nil
 	}
 	return &Enrolee{person: v.person, browser: v.browser, bind: v.t.ID, user: v.t.User,
-		actor: desk.Actor{Name: "owner, by " + v.t.Client, Owner: v.Account, Addr: v.browser.Addr, Agent: v.browser.Agent}, event: effect.Event{Session: v.t.logID()}, token: token}
+		actor: desk.Actor{Name: "owner, by " + v.t.Client, Owner: v.Account, Addr: v.browser.Addr, Agent: v.browser.Agent},
+		event: effect.Event{Session: v.t.logID()}, token: token, proved: v.t.Renews, visitor: true}
 }
 
 // Enrolee is the owner as one who adds a factor; nil unless freshly confirmed.
@@ -46,7 +49,7 @@ func (o *Owner) Enrolee(now time.Time) *Enrolee {
 // right while the owner was freshly confirmed: good for FinishEnrol alone.
 func (o *Owner) Finishing() *Enrolee {
 	return &Enrolee{person: o.person, browser: o.browser, bind: o.s.ID, user: o.User(),
-		actor: o.Actor(), event: effect.Event{Session: o.record.ID}}
+		actor: o.Actor(), event: effect.Event{Session: o.record.ID}, proved: true}
 }
 
 // EnrolMethods are the methods that the account's policy lets its owner add.
@@ -94,7 +97,7 @@ type Enrolment struct {
 }
 
 // CheckEnrol checks the first answer of a new factor. Nothing is stored before
-// FinishEnrol. Backup codes come along where the account has none and may have them.
+// FinishEnrol. Backup codes come along where the account may have them and has none left.
 func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name string) (Enrolment, Answer) {
 	state, err := s.factorState(r.State, prompted{method: r.Method, purpose: factor.Enrol, bind: e.bind, browser: e.browser})
 	f := s.factor(r.Method)
@@ -113,7 +116,7 @@ func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name strin
 	record.Kind, record.Name = f.Kind(), name
 	en := enrolment{Handle: t.response.Handle, Bind: e.bind, Kind: record.Kind, ID: record.ID, Method: f.Name(), Record: record, Epoch: e.Account.Epoch()}
 	var backup factor.NewBackup
-	if e.Policy.BackupCodes && len(e.Account.Values(account.KindBackup)) == 0 {
+	if e.Policy.BackupCodes && desk.BackupLeft(e.Account) == 0 {
 		if backup, err = s.newBackup(ctx); err != nil {
 			return Enrolment{}, Answer{Outcome: account.Unavailable, Reason: FactorDown}
 		}
@@ -137,6 +140,7 @@ func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (fir
 	en.Record.Kind, en.Record.ID = en.Kind, en.ID
 	done, err := s.desk.Enrol(ctx, e.actor, e.Account.Name, desk.Enrolment{
 		Record: en.Record, Method: en.Method, Backup: en.Backup, Handle: en.Handle, Token: account.SecretString(e.token), Epoch: en.Epoch,
+		Proved: e.proved, Alone: e.visitor,
 	})
 	if errors.Is(err, desk.ErrNothing) {
 		return false, nil
@@ -158,9 +162,9 @@ func (s *SignIn) Enrolled(ctx context.Context, v *Visit) Answer {
 		return Answer{Outcome: account.Unavailable, Reason: DirectoryDown}
 	case reason != "":
 		return turnedDown(reason)
-	case !v.Enrolling() || !p.Account.State.Enrolled:
+	case !v.Enrolling() || !p.Account.State.Enrolled || !p.Account.HasFactor():
 		return turnedDown(BadTransaction)
 	}
 	v.person = p
-	return s.answered(v, code{Enrolled: true, Epoch: p.Account.Epoch()}, false)
+	return s.answered(v, code{Enrolled: true, Renewed: v.t.Renews, Proof: onlyFactor(p.Account), Epoch: p.Account.Epoch()}, false)
 }

@@ -102,17 +102,20 @@ func (s *SignIn) redeem(t *transaction, c *code, p person) ([]account.Edit, sess
 	switch {
 	case c.Postponed:
 		body.Strong, body.Via = false, "main"
-		if t.Stage != stageEnrol || needsFactor(p.Account, p.Policy, s.now()) {
+		if c.Renewed {
+			body.Strong, body.Via = true, account.Credential(account.KindBackup, factor.BackupID)
+		}
+		if !enrolStage(t, c) || !mayPostpone(&p, c.Renewed, s.now()) {
 			return nil, body, AccountChanged
 		}
 		return nil, body, ""
 	case c.Enrolled:
 		body.Via = account.Credential(c.Proof.Kind, c.Proof.ID)
-		if t.Stage != stageEnrol || !p.Account.State.Enrolled {
+		if !enrolStage(t, c) || !p.Account.State.Enrolled || !p.Account.HasFactor() {
 			return nil, body, AccountChanged
 		}
 		return s.trust(t, c, p, nil), body, ""
-	case !p.Account.State.Enrolled || t.Stage == stageEnrol:
+	case !p.Account.State.Enrolled || t.Stage == stageEnrol || s.mustRenew(&p):
 		return nil, body, AccountChanged
 	case c.Device != "":
 		body.Via = account.Credential(account.KindDevice, c.Device)

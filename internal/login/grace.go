@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/desk"
 	"postern/internal/policy"
 )
 
@@ -13,11 +14,15 @@ func needsFactor(a *account.Account, eff policy.Effective, now time.Time) bool {
 }
 
 // mustEnrol reports whether the account's owner is to enrol at the next sign-in at
-// webmail: after a reset, or because policy demands a factor. Nobody owns a service
+// webmail, with nothing but the password to prove: after a reset, because policy demands
+// a factor, or because no factor and no backup code is left. Nobody owns a service
 // account.
 func mustEnrol(a *account.Account, eff policy.Effective) bool {
-	if a.State.Enrolled || eff.ServiceAccount || a.Damage() != nil {
+	switch {
+	case eff.ServiceAccount || a.Damage() != nil:
 		return false
+	case a.State.Enrolled:
+		return factorless(a, eff) && desk.BackupLeft(a) == 0
 	}
 	return a.State.MustEnrol || eff.TwoFactor == policy.Mandatory
 }

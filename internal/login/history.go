@@ -164,20 +164,3 @@ func (s *SignIn) noteWrong(state *account.State, t *try, f factor.Factor) {
 		state.Note(h, effect.Ordinary)
 	}
 }
-
-// noteBackup notes that a backup code confirmed a change.
-func (s *SignIn) noteBackup(o *Owner, edits []account.Edit) []account.Edit {
-	h := account.Happening{Topic: string(effect.TopicBackupUsed), Unix: s.now().Unix(), From: o.browser.Addr, Agent: effect.ProgramName(o.browser.Agent)}
-	noted, err := o.Account.EditState(edits, s.now(), func(state *account.State) { state.Note(h, effect.Ordinary) })
-	if err != nil {
-		return edits
-	}
-	return noted
-}
-
-// recordBackup is the event of a backup code that confirmed a change.
-func (s *SignIn) recordBackup(o *Owner, left int) {
-	s.recorder.Record(effect.Event{Time: s.now(), Action: effect.BackupCodeUsed, Outcome: "done", Service: Webmail, Door: "page",
-		User: o.Account.Name, Account: o.Account.ID, Domain: o.Account.Domain, Credential: account.Credential(account.KindBackup, factor.BackupID),
-		Client: o.browser.Addr, Agent: o.browser.Agent, Session: o.record.ID, Left: left, Detail: fmt.Sprintf("%d left", left)})
-}

@@ -58,6 +58,9 @@ type Answer struct {
 	Next *Prompt
 	// Redirect is where the browser goes, with Granted.
 	Redirect string
+	// Enrol is the token of the page on which a factor is set up before webmail is in, with
+	// Granted and in place of Redirect; empty: none has to be.
+	Enrol string
 	// Device is the cookie of a browser that is to be trusted, with Granted; nil if not asked for.
 	Device *DeviceCookie
 }

@@ -165,12 +165,12 @@ func (s *SignIn) spendNow(ctx context.Context, o *Owner, proof factor.Proof) Ans
 		}
 		left, used := codesLeft(edits)
 		if used {
-			edits = s.noteBackup(o, edits)
+			edits = s.noteBackup(&o.person, o.browser, edits)
 		}
 		err := s.gate.store.Apply(ctx, o.Account, edits...)
 		if err == nil {
 			if used {
-				s.recordBackup(o, left)
+				s.recordBackup(&o.person, o.browser, effect.Event{Session: o.record.ID, Left: left})
 			}
 			return Answer{Outcome: account.Granted}
 		}

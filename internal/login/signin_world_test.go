@@ -135,9 +135,11 @@ func (w *site) account() *account.Account {
 	return a
 }
 
-func (w *site) begin() login.Result {
-	return w.Begin(ctx, login.Start{Client: "roundcube", User: w.user, Password: account.SecretString(mailtest.Password),
-		Addr: home, Agent: "Firefox", ReturnTo: "https://mail.example.test/?_task=login"})
+func (w *site) begin() login.Result { return w.Begin(ctx, w.start()) }
+
+func (w *site) start() login.Start {
+	return login.Start{Client: "roundcube", User: w.user, Password: account.SecretString(mailtest.Password),
+		Addr: home, Agent: "Firefox", ReturnTo: "https://mail.example.test/?_task=login"}
 }
 
 // toFactor begins a login that must wait for a factor.

@@ -40,6 +40,9 @@ type transaction struct {
 	Postpone bool `cbor:"12,keyasint,omitempty"`
 	// Domain chooses the relying party while nobody knows whose passkey it will be.
 	Domain string `cbor:"13,keyasint,omitempty"`
+	// Renews: a backup code was right and is spent, and the last factor is gone: it is the
+	// page's alone, as webmail goes on waiting for the second factor.
+	Renews bool `cbor:"14,keyasint,omitempty"`
 }
 
 // code is what the browser brings back to webmail: the proof, useless without the
@@ -55,6 +58,7 @@ type code struct {
 	DN          string       `cbor:"8,keyasint,omitempty"`
 	User        string       `cbor:"9,keyasint,omitempty"`
 	Epoch       int64        `cbor:"10,keyasint,omitempty"`
+	Renewed     bool         `cbor:"11,keyasint,omitempty"` // Enrolled or Postponed after a backup code
 }
 
 // Purposes of tokens. All are of role factor: mail hosts can neither make nor read them.

@@ -54,7 +54,13 @@ func (v *Visit) MayPostpone() bool { return v.t.Postpone }
 func (v *Visit) Deadline(now time.Time) time.Time { return GraceEnds(v.Account, v.Policy, now) }
 
 // NeedsEnrolToken reports whether enrolment asks for the administrator's token.
-func (v *Visit) NeedsEnrolToken() bool { return v.Account.State.MustEnrol && v.Policy.ResetNeedsToken }
+func (v *Visit) NeedsEnrolToken() bool {
+	return v.Account.TwoFactor() && !v.t.Renews && v.Policy.ResetNeedsToken
+}
+
+// Renews reports whether the login waits for a factor in place of the last one, which is
+// gone: a backup code was asked for, and is spent.
+func (v *Visit) Renews() bool { return v.t.Renews }
 
 // User is the name typed at webmail, Client the webmail.
 func (v *Visit) User() string { return v.t.User }
@@ -82,7 +88,7 @@ func (s *SignIn) Open(ctx context.Context, token string, b Browser) (*Visit, Rea
 	switch {
 	case err != nil || reason != "":
 		return v, reason, err
-	case s.changed(v.Account, &v.t):
+	case s.changed(&v.person, &v.t):
 		return v, AccountChanged, nil
 	}
 	return v, "", nil
@@ -105,9 +111,19 @@ func (s *SignIn) OpenToAnswer(token string, b Browser) (*Visit, Reason) {
 }
 
 // changed reports whether what the transaction was begun on does not hold any more:
-// sessions were ended, two-step login was switched on or off, or the password changed.
-func (s *SignIn) changed(a *account.Account, t *transaction) bool {
-	return a.Epoch() != t.Epoch || a.State.Enrolled != (t.Stage == stageFactor)
+// sessions were ended, two-step login was switched on or off, or the password changed;
+// for who enrols, also that somebody else was faster.
+func (s *SignIn) changed(p *person, t *transaction) bool {
+	enrolled := p.Account.State.Enrolled
+	switch {
+	case p.Account.Epoch() != t.Epoch:
+		return true
+	case t.Stage == stageFactor:
+		return !enrolled
+	case t.Renews:
+		return !factorless(p.Account, p.Policy)
+	}
+	return enrolled && !mustEnrol(p.Account, p.Policy)
 }
 
 // claims remembers which browser opened a page first.
@@ -119,6 +135,7 @@ type claims struct {
 type claim struct {
 	browser [sha256.Size]byte
 	until   time.Time
+	page    string // the token with which it went on to another page; empty: it has not
 }
 
 const (
@@ -142,8 +159,31 @@ func (c *claims) claim(id []byte, cookie string, now time.Time) bool {
 	if len(c.of) >= maxClaims {
 		c.forget(now)
 	}
-	c.of[key] = claim{browser, now.Add(claimFor)}
+	c.of[key] = claim{browser: browser, until: now.Add(claimFor)}
 	return true
+}
+
+// goOn notes that the transaction goes on at another page, for its browser.
+func (c *claims) goOn(id []byte, page string) {
+	if len(id) != 16 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if was, ok := c.of[[16]byte(id)]; ok {
+		was.page = page
+		c.of[[16]byte(id)] = was
+	}
+}
+
+// page is what goOn noted.
+func (c *claims) page(id []byte) string {
+	if len(id) != 16 {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[[16]byte(id)].page
 }
 
 // forget drops what is over, and everything if that is nothing.

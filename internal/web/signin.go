@@ -54,4 +54,9 @@ type Duty struct {
 	Mandatory bool
 	Until     time.Time // end of the grace period; zero: none
 	DaysLeft  int       // of it; 0: cannot be put off
+	// Anew: two-step login is on, and no method is left. Code: a backup code was spent on
+	// getting here; LastCode: the last one.
+	Anew, Code, LastCode bool
+	// Said: the page before has said so.
+	Said bool
 }

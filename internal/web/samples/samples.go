@@ -197,7 +197,9 @@ func passkeys() []Sample {
 
 var (
 	forced = web.Duty{Mandatory: true}
+	anew   = web.Duty{Mandatory: true, Anew: true, Code: true, LastCode: true}
 	grace  = web.Duty{Mandatory: true, DaysLeft: 9, Until: Now.AddDate(0, 0, 9)}
+	said   = web.Duty{Mandatory: true, DaysLeft: grace.DaysLeft, Until: grace.Until, Said: true}
 	both   = []web.Method{web.TOTP, web.Passkey}
 )
 
@@ -224,20 +226,24 @@ func enrol() []Sample {
 	more.More, more.Cancel, more.Name = true, "/2fa/security", ""
 	wrong := totpPage(with(web.CodeWrong))
 	wrong.Problem.Drift, wrong.Problem.Server = -3*time.Minute, Now
+	due := totpPage(common())
+	due.Duty = grace
 	long := totpPage(common())
 	long.User = longUser
 	return []Sample{
 		{Name: "enrol", Page: &web.EnrolChoose{Common: common(), Methods: both, Cancel: "/2fa/security"}},
 		{Name: "enrol-forced", Page: &web.EnrolChoose{Common: common(), Duty: forced, Methods: both}},
 		{Name: "enrol-grace", Page: &web.EnrolChoose{Common: common(), Duty: grace, Methods: both}},
+		{Name: "enrol-anew", Page: &web.EnrolChoose{Common: common(), Duty: anew, Methods: both}},
 		{Name: "enrol-more", Page: &web.EnrolChoose{Common: common(), Methods: both, More: true, Cancel: "/2fa/security"}},
 		{Name: "enrol-token", Page: &web.EnrolToken{Common: common(), Duty: forced}},
 		{Name: "enrol-totp", Page: totpPage(common())},
 		{Name: "enrol-totp-wrong", Page: wrong},
+		{Name: "enrol-totp-grace", Page: due},
 		{Name: "enrol-totp-more", Page: more},
 		{Name: "enrol-totp-long", Page: long, Long: true},
-		{Name: "enrol-passkey", Page: &web.EnrolPasskey{Common: common(), Duty: grace, Options: createOptions, Name: "Firefox on Linux", Apps: true}},
-		{Name: "enrol-plugin", Page: &web.EnrolPlugin{Common: common(), Duty: grace, Method: "plugin:sms", Name: "Text message", Apps: true,
+		{Name: "enrol-passkey", Page: &web.EnrolPasskey{Common: common(), Duty: said, Options: createOptions, Name: "Firefox on Linux", Apps: true}},
+		{Name: "enrol-plugin", Page: &web.EnrolPlugin{Common: common(), Duty: said, Method: "plugin:sms", Name: "Text message", Apps: true,
 			Prompt: web.Prompt{Text: "We send a code to this number.", Kind: "tel", Label: "Telephone number", Hint: "With the country's code, such as +49 151 23456789"}}},
 		{Name: "enrol-plugin-more", Page: &web.EnrolPlugin{Common: with(web.CodeWrong), Method: "plugin:sms", Name: "Text message", More: true, Cancel: "/2fa/security",
 			Prompt: web.Prompt{Text: "Enter the code that we sent to +49 … 89.", Kind: "code", Label: "Code", Digits: 6, Again: true}}},
