@@ -34,13 +34,16 @@ func (t *turn) account(c *console, name string, status int, p *web.Problem) {
 	page := &web.AdminAccount{Admin: t.adminOf(c, policy.DomainName(a.Domain), a, p), Name: a.Name, AdminStanding: t.standing(a, &view.Summary), Cause: cause(&view),
 		Methods: adminMethods(&view), Backup: adminBackup(&view), Devices: adminDevices(view.Devices), Sessions: adminSessions(view.Sessions),
 		Apps: adminApps(liveApps(view.AppPasswords, now)), Main: mainUses(view.MainUses), EnrolUntil: view.EnrolUntil,
-		NeedsToken: needsToken(&view), Resettable: a.TwoFactor(), Policy: effectiveFields(&view)}
+		NeedsToken: needsToken(&view), Resettable: a.TwoFactor()}
 	if !view.EnrolUntil.After(now) {
 		page.EnrolUntil = time.Time{}
 	}
 	page.May.Bypass = page.May.Bypass && bypassable(a, &view, now)
 	if c.may.May(t.r.Context(), admin.SeeAddresses, a) == nil {
 		page.Events = events(a)
+	}
+	if c.may.May(t.r.Context(), admin.SeePolicy, a) == nil {
+		page.Policy = effectiveFields(&view)
 	}
 	page.Notice, page.Self = t.notice(), t.path(web.PathAdminAccount, web.FieldTarget, a.Name)
 	t.show(status, page)
