@@ -236,8 +236,13 @@ func TestA18_Lists(t *testing.T) {
 	if p := list("help@example.test", "other.test"); p.Found != 2 || p.Accounts[1].Name != "user@other.test" {
 		t.Errorf("%+v", p)
 	}
-	if _, err := h.List(ctx, h.actor("dom@example.test"), h.store, Query{Domain: "other.test"}); !errors.Is(err, admin.ErrForbidden) {
+	dom := h.actor("dom@example.test")
+	h.events.lines()
+	if _, err := h.List(ctx, dom, h.store, Query{Domain: "other.test"}); !errors.Is(err, admin.ErrForbidden) {
 		t.Error(err)
+	}
+	if e := h.events.list; len(e) != 1 || e[0].Reason != "forbidden" || e[0].Domain != "other.test" {
+		t.Errorf("recorded %+v", e)
 	}
 }
 

@@ -56,7 +56,8 @@ type Counts struct {
 // reads the whole domain. Errors: admin.ErrForbidden, account.ErrUnavailable.
 func (d *Desk) List(ctx context.Context, who Actor, boxes Mailboxes, q Query) (Page, error) {
 	if err := who.mayList(q.Domain); err != nil {
-		d.recordFailure(order{who: who, action: effect.AccountViewed}, nil, err)
+		outcome, reason := failure(err)
+		d.record(order{who: who}, nil, effect.Event{Action: effect.AccountViewed, Outcome: outcome, Reason: reason, Domain: loggable(q.Domain)})
 		return Page{}, err
 	}
 	p := Page{Counts: Counts{TwoFactor: make(map[string]int)}}
