@@ -168,11 +168,11 @@ func (d *Deliverer) one(ctx context.Context, mail []*Letter, now time.Time) int 
 		return 0
 	}
 	last := len(sent.Mails)+1 >= d.limits.most
-	told, err := d.send(ctx, mail, last, now)
+	err := d.send(ctx, mail, last, now)
 	switch {
 	case err == nil:
 		d.tell("sending", d.limits.note(sent, mail, now))
-		d.record(mail, now, "done", fmt.Sprintf("to %d of the owner's addresses", len(mail[0].Told)+told))
+		d.record(mail, now, "done", fmt.Sprintf("to %d of the owner's addresses", len(mail[0].Told)))
 		d.server = retry{}
 		return d.forget(mail)
 	case d.hopeless(mail[0], err, now):
@@ -213,14 +213,14 @@ var errNoAddress = errors.New("the account has no usable mail address")
 
 // send hands the mail over to each address that has not got it. An address that fails
 // does not keep it from the other.
-func (d *Deliverer) send(ctx context.Context, mail []*Letter, last bool, now time.Time) (told int, err error) {
+func (d *Deliverer) send(ctx context.Context, mail []*Letter, last bool, now time.Time) error {
 	contact, err := d.Directory.Contact(ctx, mail[0])
 	if err != nil {
-		return 0, err
+		return err
 	}
 	m, err := d.Composer.Compose(mail, contact.Language, last)
 	if err != nil {
-		return 0, refusal{err}
+		return refusal{err}
 	}
 	var errs []error
 	usable := 0
@@ -240,13 +240,12 @@ func (d *Deliverer) send(ctx context.Context, mail []*Letter, last bool, now tim
 			errs = append(errs, err)
 			continue
 		}
-		told++
 		d.note(mail, to)
 	}
 	if usable == 0 {
-		return 0, refusal{errNoAddress}
+		return refusal{errNoAddress}
 	}
-	return told, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // note keeps that an address has the mail.

@@ -97,7 +97,8 @@ func TestA11_OneMailForOneMoment(t *testing.T) {
 	if left := b.pass(time.Hour); left != 0 || len(b.box.all()) != 1 {
 		t.Error("sent again")
 	}
-	if len(b.events.list) != 3 || b.events.list[0].Action != effect.Mailed || b.events.list[0].Outcome != "done" {
+	if len(b.events.list) != 3 || b.events.list[0].Action != effect.Mailed || b.events.list[0].Outcome != "done" ||
+		b.events.list[0].Detail != "to 1 of the owner's addresses" {
 		t.Errorf("recorded %+v", b.events.list)
 	}
 }
@@ -200,6 +201,9 @@ func TestA20_SecondAddress(t *testing.T) {
 	}
 	if !slices.Equal(to, []string{"alice@elsewhere.test", "alice@example.test"}) {
 		t.Errorf("sent to %v", to)
+	}
+	if e := b.events.list; len(e) != 1 || e[0].Detail != "to 2 of the owner's addresses" {
+		t.Errorf("recorded %+v", e)
 	}
 	first, second := parse(t, b.box.all()[0].data), parse(t, b.box.all()[1].data)
 	if first.header.Get("Message-Id") != second.header.Get("Message-Id") {
