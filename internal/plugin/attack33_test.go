@@ -102,7 +102,7 @@ func TestAttack33_PluginSwappedOnDisk(t *testing.T) {
 
 // ATTACKS 33: what does not become a plug-in is reported, in time.
 func TestAttack33_PluginThatDoesNotStart(t *testing.T) {
-	for behave, want := range map[string]string{"garbage": "", "silent": "timeout", "dies": ""} {
+	for behave, want := range map[string]string{"garbage": "", "silent": "timeout", "dies": "; it says: server.toml:3: unknown key ?[2J"} {
 		c := config(t, program, behave)
 		c.StartTimeout = 5 * time.Second
 		h := prepare(t, c)

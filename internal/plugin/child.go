@@ -21,10 +21,11 @@ import (
 
 // child is the process of a plug-in, as the library wants it (runner.Runner).
 type child struct {
-	cmd            *exec.Cmd
-	stdout, stderr io.ReadCloser
-	exited         chan struct{}
-	once           sync.Once
+	cmd    *exec.Cmd
+	stdout io.ReadCloser
+	stderr *lastWords
+	exited chan struct{}
+	once   sync.Once
 }
 
 // child makes the command ready. The file is looked at immediately before it is started,
@@ -43,10 +44,16 @@ func (f *Factor) child(cmd *exec.Cmd) (*child, error) {
 	// A webhook that was killed cannot end it any more: the kernel does (PR_SET_PDEATHSIG).
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: f.who.credential()}
 	c := &child{cmd: cmd, exited: make(chan struct{})}
-	var err, err2 error
-	c.stdout, err = cmd.StdoutPipe()
-	c.stderr, err2 = cmd.StderrPipe()
-	return c, errors.Join(err, err2)
+	var err error
+	if c.stdout, err = cmd.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.stderr = newLastWords(stderr)
+	return c, nil
 }
 
 // Start implements runner.Runner. The process must have none of the webhook's

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,9 +54,29 @@ func (f *Factor) start(ctx context.Context) (*process, *factorpb.DescribeRespons
 	info, err := f.connect(ctx, p)
 	if err != nil {
 		p.end(0)
-		return nil, nil, err
+		return nil, nil, p.explain(err)
 	}
 	return p, info, nil
+}
+
+// explain adds to the reason why a process did not start what it said last itself. It
+// must have been ended.
+func (p *process) explain(err error) error {
+	if p.runner == nil || p.runner.ID() == "" {
+		return err
+	}
+	timer := time.NewTimer(graceTime)
+	defer timer.Stop()
+	select {
+	case <-p.runner.stderr.ended:
+	case <-timer.C: // it was handed on to somebody who lives
+	}
+	reason, _, _ := strings.Cut(err.Error(), "\n") // the library's advice, for authors of plug-ins
+	reason = strings.TrimSuffix(strings.TrimSpace(reason), ":")
+	if words := p.runner.stderr.String(); words != "" {
+		reason += "; it says: " + words
+	}
+	return errors.New(reason)
 }
 
 func (f *Factor) connect(ctx context.Context, p *process) (*factorpb.DescribeResponse, error) {

@@ -2,7 +2,9 @@ package plugin
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -54,4 +56,43 @@ func (l *lineLog) line(text string) {
 	if l.lines <= maxLines && text != "" {
 		l.log.Info("a plug-in says", "text", text)
 	}
+}
+
+// lastWords passes a plug-in's standard error on and keeps its end: why it does not
+// start, nobody else knows.
+type lastWords struct {
+	io.ReadCloser
+	ended chan struct{} // closed when no more comes
+
+	mu   sync.Mutex
+	tail []byte
+}
+
+func newLastWords(r io.ReadCloser) *lastWords {
+	return &lastWords{ReadCloser: r, ended: make(chan struct{})}
+}
+
+// Read implements io.Reader. One goroutine of the library's reads.
+func (l *lastWords) Read(b []byte) (int, error) {
+	n, err := l.ReadCloser.Read(b)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tail = append(l.tail, b[:n]...)
+	l.tail = l.tail[max(0, len(l.tail)-2*maxLine):]
+	if err != nil {
+		select {
+		case <-l.ended:
+		default:
+			close(l.ended)
+		}
+	}
+	return n, err
+}
+
+// String is the last line, cleaned; empty: there was none.
+func (l *lastWords) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(string(l.tail)), "\n")
+	return clean(lines[len(lines)-1])
 }

@@ -27,6 +27,7 @@ func main() {
 	case "silent":
 		forever()
 	case "dies":
+		fmt.Fprint(os.Stderr, "starting\nserver.toml:3: unknown key \x1b[2J")
 		os.Exit(3)
 	case "noisy":
 		for i := range 1000 {
