@@ -12,10 +12,10 @@ import (
 )
 
 func (c *ctl) adminCommand() *cobra.Command {
-	list := &cobra.Command{Use: "list", Short: "Who is an administrator, and why", Args: cobra.NoArgs,
+	list := &cobra.Command{Use: "list", Short: "Who is an administrator, and why", Args: between(0, 0),
 		Example: "  posternctl admin list --json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.adminList(cmd.Context()) }}
-	show := &cobra.Command{Use: "show USER", Short: "What a user administers, and why", Args: cobra.ExactArgs(1),
+	show := &cobra.Command{Use: "show USER", Short: "What a user administers, and why", Args: between(1, 1),
 		Example: "  posternctl admin show dora@example.test",
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.adminShow(cmd.Context(), args[0]) }}
 	return group("admin", "Administrators of accounts, as the directory's groups name them", list, show)

@@ -17,7 +17,7 @@ func (c *ctl) backupCommand() *cobra.Command {
 		Long: "Check that the records in a dump of the directory (slapcat, db2ldif), or in the directory itself, open with this\n" +
 			"host's keys and fit the state of their accounts. A backup is a dump and the key files that open it.\n" +
 			"Accounts that would not survive a restore are named; the exit code is 1 then.",
-		Example: "  slapcat -n 1 -l dump.ldif && posternctl backup verify --ldif dump.ldif", Args: cobra.NoArgs,
+		Example: "  slapcat -n 1 -l dump.ldif && posternctl backup verify --ldif dump.ldif", Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.verifyBackup(cmd.Context(), file) }}
 	verify.Flags().StringVar(&file, "ldif", "", "dump to check instead of the directory: a `file`, or - for standard input")
 	return group("backup", "Backups of records and keys", verify)

@@ -46,9 +46,9 @@ func (c *ctl) manyOf(m *many) *cobra.Command {
 	single := cmd.RunE
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if m.asked() {
-			return cobra.RangeArgs(s.least-1+at, s.most-1)(cmd, args)
+			return between(s.least-1+at, s.most-1)(cmd, args)
 		}
-		return cobra.RangeArgs(s.least, s.most)(cmd, args)
+		return between(s.least, s.most)(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !m.asked() {

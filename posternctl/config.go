@@ -8,7 +8,7 @@ import (
 
 func (c *ctl) configCommand() *cobra.Command {
 	return group("config", "The configuration file", &cobra.Command{
-		Use: "reference", Short: "Print the commented reference configuration", Args: cobra.NoArgs,
+		Use: "reference", Short: "Print the commented reference configuration", Args: between(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if c.json {
 				return c.print(object{"reference": string(app.Reference())})

@@ -60,6 +60,7 @@ func (c *ctl) root() *cobra.Command {
 		c.statusCommand(), c.policyCommand(), c.reportCommand(), c.mechanismCommand(), c.configCommand(),
 		c.doctorCommand(), c.setupCommand(), c.offCommand(), c.onCommand(), c.backupCommand(), c.leaversCommand(), c.sweepCommand(), c.bypassCommand(), c.revokeCommand(), c.explainCommand())
 	root.AddCommand(c.referenceCommand())
+	illustrate(root)
 	return root
 }
 
@@ -92,7 +93,7 @@ type command struct {
 }
 
 func (c *ctl) command(s command) *cobra.Command {
-	return &cobra.Command{Use: s.use, Short: s.short, Args: cobra.RangeArgs(s.least, s.most),
+	return &cobra.Command{Use: s.use, Short: s.short, Args: between(s.least, s.most),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
@@ -105,6 +106,19 @@ func (c *ctl) command(s command) *cobra.Command {
 			}
 			return s.run(ctx, d, args)
 		}}
+}
+
+// between refuses a wrong number of arguments; run shows which there must be.
+func between(least, most int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usagef("something is missing")
+		case len(args) > most:
+			return usagef("%d arguments are too many", len(args))
+		}
+		return nil
+	}
 }
 
 // close ends what was opened, the last first.

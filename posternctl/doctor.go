@@ -43,7 +43,7 @@ func (c *ctl) doctorCommand() *cobra.Command {
 		Example: "  posternctl doctor --canary-base ou=people,dc=example,dc=test --admin-external\n" +
 			"  posternctl doctor --canary-user canary@example.test --canary-password-file /etc/postern/canary.password\n" +
 			"  posternctl doctor --no-login --json",
-		Args: cobra.NoArgs,
+		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.doctor(cmd.Context(), &f) }}
 	flags := cmd.Flags()
 	flags.StringVar(&f.doveconf, "doveconf", "", "`command`, such as \"doveconf -c /etc/dovecot/other.conf\", or a file with the output of: doveconf -n -P")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ type explanation struct {
 
 func (c *ctl) explainCommand() *cobra.Command {
 	var f explainFlags
-	cmd := &cobra.Command{Use: "explain [USER]", Short: "Say why logins were refused, and what would be let in now", Args: cobra.MaximumNArgs(1),
+	cmd := &cobra.Command{Use: "explain [USER]", Short: "Say why logins were refused, and what would be let in now", Args: between(0, 1),
 		Long: "Reads the refused logins of a user, or of Dovecot's session id, from the audit log and its rotated files, and says\n" +
 			"what each reason means and what to do. With USER it also says what the right main password, each app password and\n" +
 			"a webmail ticket would get now; no password is asked for or checked. Exit code 1: the log has no such login.",
@@ -70,6 +71,9 @@ func (c *ctl) asked(f explainFlags, args []string) (*explanation, error) {
 	}
 	if e.user == "" && f.session == "" && !f.last {
 		return nil, usagef("name a user, --session or --last")
+	}
+	if f.service != "" && e.service != login.Webmail && !slices.Contains(account.Scopes, e.service) {
+		return nil, usagef("--service: %q is none of %s,%s", printable(f.service), joined(account.Scopes, ""), login.Webmail)
 	}
 	if f.most < 1 || f.most > 1000 {
 		return nil, usagef("--limit: from 1 to 1000")

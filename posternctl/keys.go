@@ -37,7 +37,7 @@ func (c *ctl) keysNew() *cobra.Command {
 			"comes ticket.pub, its public half, with which mail hosts check webmail's tickets and cannot make any.\n\n" +
 			"For a second host, copy the files of the first: door.key and ticket.pub to mail hosts; door.key, factor.key and\n" +
 			"ticket.key to the host of the webhook.",
-		Args: cobra.NoArgs,
+		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.newKeys(cmd.Context(), roles, offline) }}
 	cmd.Flags().StringSliceVar(&roles, "role", allRoles, roleHelp)
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the directory; register later with: posternctl keys register")
@@ -49,7 +49,7 @@ func (c *ctl) keysRegister() *cobra.Command {
 		roles []string
 		force bool
 	)
-	cmd := &cobra.Command{Use: "register", Short: "Register the check values of this host's keys in the directory", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "register", Short: "Register the check values of this host's keys in the directory", Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load()
 			if err != nil || checkRoles(roles) != nil {

@@ -20,7 +20,7 @@ func (c *ctl) keysExport() *cobra.Command {
 		Long: "Print the public half of this host's ticket key. Mail hosts check webmail's tickets with it, as ticket.pub below\n" +
 			"keys.directory, owned by root or the daemons' user, mode 0644. It is not secret, and nobody can make tickets with it.\n" +
 			"Of several keys in ticket.key all are printed: give mail hosts a new one before the webhook gets it.",
-		Args: cobra.NoArgs,
+		Args: between(0, 0),
 		RunE: func(*cobra.Command, []string) error { return c.exportKeys() }}
 }
 

@@ -33,7 +33,7 @@ func (c *ctl) keysRebind() *cobra.Command {
 			"Each pair must be beyond doubt: keys that stand there twice, an old key that is some account's now, a name of two\n" +
 			"accounts, and accounts with records of both keys are refused. It can be run again. Every account is audited.",
 		Example: "  posternctl keys rebind --ldif before.ldif --dry-run\n  posternctl keys rebind --map keys.csv --confirm 212",
-		Args:    cobra.NoArgs,
+		Args:    between(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.rebind(cmd.Context(), f) }}
 	cmd.Flags().StringVar(&f.mapping, "map", "", "`file` of lines OLD,NEW")
 	cmd.Flags().StringVar(&f.ldif, "ldif", "", "`file` of the former directory, in LDIF")

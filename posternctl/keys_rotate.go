@@ -39,7 +39,7 @@ func (c *ctl) keysRotate() *cobra.Command {
 			"  5. keys rotate ROLE --retire    on every host: the old key is removed; refused while anything needs it\n\n" +
 			"Interrupted steps are run again. Backups of the directory from before need the old key: keep a copy with them.",
 		Example: "  posternctl keys rotate door\n  posternctl keys rotate door --activate\n  posternctl keys rotate door --reseal\n  posternctl keys rotate door --retire",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    between(0, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.rotate(cmd.Context(), args, f) }}
 	cmd.Flags().BoolVar(&f.activate, "activate", false, "let the new key seal, which every host has by now")
 	cmd.Flags().BoolVar(&f.reseal, "reseal", false, "seal every record anew that an older key sealed")

@@ -15,7 +15,7 @@ import (
 
 func (c *ctl) leaversCommand() *cobra.Command {
 	var all, force bool
-	list := &cobra.Command{Use: "list", Short: "List records whose account is gone from the directory (layout \"subtree\")", Args: cobra.NoArgs,
+	list := &cobra.Command{Use: "list", Short: "List records whose account is gone from the directory (layout \"subtree\")", Args: between(0, 0),
 		Example: "  posternctl leavers list",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.listLeavers(cmd.Context()) }}
 	remove := &cobra.Command{Use: "remove [ID…]", Short: "Remove records whose account is gone",

@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := c.exitCode(err)
 	fmt.Fprintf(stderr, "posternctl: %s\n", c.line(err))
 	if code == exitUsage {
-		fmt.Fprintln(stderr, "See: posternctl --help")
+		fmt.Fprintf(stderr, "Usage: %s\nSee: %s --help\n", cmd.UseLine(), cmd.CommandPath())
 	}
 	return code
 }

@@ -137,6 +137,9 @@ func assignments(args []string) ([]desk.Assignment, error) {
 		if !ok {
 			return nil, fmt.Errorf("%q is not KEY=VALUE", printable(a))
 		}
+		if slices.ContainsFunc(list, func(before desk.Assignment) bool { return before.Key == key }) {
+			return nil, fmt.Errorf("%s is there twice", key)
+		}
 		if err := s.Set(key, value); err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ func (c *ctl) reportMainPassword() *cobra.Command {
 		Long: "List the mail programs that still log in with the main password of an account with two-factor login. In a\n" +
 			"domain that is observed (login.observe) they still get in; everywhere else they were refused. One line per\n" +
 			"service, address and program; HOURS counts the hours in which it tried.",
-		Args: cobra.NoArgs,
+		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseSince(since, time.Now())
 			if err != nil {

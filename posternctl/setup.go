@@ -50,7 +50,7 @@ func (c *ctl) setupCommand() *cobra.Command {
 		Example: "  posternctl setup\n" +
 			"  posternctl setup --no-input --directory-uri ldapi:/// --base dc=example,dc=test\n" +
 			"  posternctl setup --no-input --answers answers.toml --write-dovecot /etc/dovecot/conf.d",
-		Args: cobra.NoArgs,
+		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.setup(cmd.Context(), &a) }}
 	f := cmd.Flags()
 	f.StringVar(&a.URI, "directory-uri", "", "`URI` of the directory: ldapi:///, ldap://host, ldaps://host")

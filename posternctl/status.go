@@ -17,7 +17,7 @@ import (
 func (c *ctl) statusCommand() *cobra.Command {
 	var domain string
 	cmd := &cobra.Command{Use: "status [USER]", Short: "Two-factor login of one account, of a domain, or of all that have records",
-		Args: cobra.MaximumNArgs(1),
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 1 && domain != "":

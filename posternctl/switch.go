@@ -25,7 +25,7 @@ func (c *ctl) offCommand() *cobra.Command {
 			"or without two-factor login. App passwords go on working, records stay. Every daemon follows within ten seconds and\n" +
 			"says so in its log, status and doctor say so, metric postern_switched_off is 1. It ends by itself.",
 		Example: "  posternctl off --reason \"lost the key of the webhook's host\" --for 4h",
-		Args:    cobra.NoArgs,
+		Args:    between(0, 0),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.off(cmd.Context(), reason, life) }}
 	cmd.Flags().StringVar(&reason, "reason", "", "`why`, for the audit log and everybody who asks (needed)")
 	cmd.Flags().DurationVar(&life, "for", 24*time.Hour, "how long, at most 168h")
@@ -33,7 +33,7 @@ func (c *ctl) offCommand() *cobra.Command {
 }
 
 func (c *ctl) onCommand() *cobra.Command {
-	return &cobra.Command{Use: "on", Short: "Switch Postern on again, after posternctl off", Example: "  posternctl on", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "on", Short: "Switch Postern on again, after posternctl off", Example: "  posternctl on", Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.on(cmd.Context()) }}
 }
 

@@ -39,7 +39,7 @@ func (c *ctl) totpImport() *cobra.Command {
 			"               hashlib, otplen, timeStep, description\n" +
 			"  axigen       mailbox,secret, in base32; SHA1, 6 digits, 30 s",
 		Example: "  posternctl totp import --format csv tokens.csv --dry-run\n  posternctl totp import --format privacyidea tokens.json --confirm 212",
-		Args:    cobra.ExactArgs(1),
+		Args:    between(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return c.importTOTP(cmd.Context(), args[0], f) }}
 	cmd.Flags().StringVar(&f.format, "format", "csv", "`format` of the file: "+strings.Join(totpimport.Formats(), ", "))
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "check everything, list the accounts, write nothing")

@@ -142,7 +142,9 @@ func (f *Field) decode(t reflect.Type, raw []byte) (reflect.Value, error) {
 		return v, fmt.Errorf("%s: null is no value; leave the key out", f.Key)
 	}
 	if err := json.Unmarshal(raw, v.Interface()); err != nil {
-		return v, fmt.Errorf("%s must be %s, not %.80q", f.Key, f.Values, raw)
+		text := string(raw)
+		_ = json.Unmarshal(raw, &text) // shown without JSON's quotes, if it is a string
+		return v, fmt.Errorf("%s must be %s, not %.80q", f.Key, f.Values, text)
 	}
 	return v, nil
 }
