@@ -263,8 +263,7 @@ func (c *ctl) setupKeys(ctx context.Context) {
 }
 
 // writeTexts writes what is to be loaded elsewhere below setup/, and Dovecot's lines
-// where they were asked for. A directory's first entries are made once: their password
-// hash is salted.
+// where they were asked for.
 func (c *ctl) writeTexts(s *site, texts map[string]string) ([]string, error) {
 	dir := filepath.Join(s.dir, "setup")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -274,9 +273,6 @@ func (c *ctl) writeTexts(s *site, texts map[string]string) ([]string, error) {
 	for name, text := range texts {
 		path := filepath.Join(dir, name)
 		files = append(files, path)
-		if name == fileBase && exists(path) {
-			continue
-		}
 		if err := c.writeFile(path, text, 0o640); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // the form of userPassword that every directory takes
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -29,6 +30,7 @@ const (
 	fileDovecot = "dovecot.conf"
 	fileMainCF  = "main.cf"
 	fileMaster  = "master.cf"
+	fileScript  = "postern.lua"
 )
 
 // site is what setup makes of the answers.
@@ -102,6 +104,9 @@ const listen = "127.0.0.1:9786"
 
 func (s *site) verifyURL() string { return "http://" + listen + "/verify" }
 
+// packagedLogs is where the package has the audit log, and rotates it.
+const packagedLogs = "/var/log/postern"
+
 // directoryKeys are the settings that differ between directories.
 var directoryKeys = map[string][]string{
 	ldapstore.OpenLDAP: {`user_filter = "(&(objectClass=inetOrgPerson)(mail=%u))"`},
@@ -134,6 +139,9 @@ func (s *site) toml() string {
 		fmt.Fprintf(&b, "\n[webhook]\npublic_url = %s\n\n[webhook.clients.webmail]\nkey_file = %s\nreturn_urls = [%s]\ntitle = \"Webmail\"\n",
 			q(s.PublicURL), q(s.path("hook.key")), q(s.webmail()))
 		fmt.Fprintf(&b, "\n[login]\nhelp_url = %s\n", q(strings.TrimSuffix(s.webmail(), "/")))
+	}
+	if exists(packagedLogs) { // else standard error, which is the journal's
+		fmt.Fprintf(&b, "\n[audit]\nfile = %s\n", q(packagedLogs+"/audit.jsonl"))
 	}
 	return b.String()
 }
@@ -173,6 +181,9 @@ func (s *site) texts() (map[string]string, error) {
 	}
 	add(fileMainCF, "postfix/main.cf.snippet")
 	add(fileMaster, "postfix/master.cf.snippet")
+	if s.Door == "lua" && s.script() == ownScript {
+		add(fileScript, "dovecot/postern.lua")
+	}
 	if s.Dovecot != "" && err == nil {
 		all[fileDovecot], err = s.dovecotConf()
 	}
@@ -188,12 +199,15 @@ func (s *site) serviceDN() string {
 
 // dovecotConf is one door, the auth policy with its secrets, and Postfix's socket.
 func (s *site) dovecotConf() (string, error) {
-	var parts []string
+	var parts, door []string
+	if s.Door == "lua" {
+		door = []string{ownScript, s.script()}
+	}
 	for _, p := range []struct {
 		name  string
 		pairs []string
 	}{
-		{"dovecot/" + s.Dovecot + "-" + s.Door + ".conf", nil},
+		{"dovecot/" + s.Dovecot + "-" + s.Door + ".conf", door},
 		{"dovecot/" + s.Dovecot + "-policy.conf", []string{"http://127.0.0.1:9786/", "http://" + listen + "/",
 			"PASTE-POLICYSERVER-KEY", s.key, "PASTE-HASH-NONCE", s.nonce}},
 		{"postfix/dovecot-sasl.conf", nil},
@@ -225,44 +239,78 @@ func (s *site) aci() string {
 		rule("= \"*\"", "its own subtree", "allow (all)", "=")
 }
 
-// instructions are what is left to do, in order.
+// instructions are what is left to do, in order: commands as they are to be typed, and
+// what cannot be a command.
 func (s *site) instructions() []string {
-	in := func(name string) string { return s.path(filepath.Join("setup", name)) }
-	lines := []string{"", "1. The directory (" + s.Kind + "):"}
-	switch s.Kind {
-	case ldapstore.OpenLDAP:
-		lines = append(lines, "     ldapadd    -Y EXTERNAL -H ldapi:/// -f "+in(fileSchema),
-			"     ldapadd    -x -D cn=admin,"+s.Base+" -W -f "+in(fileBase),
-			"     ldapmodify -Y EXTERNAL -H ldapi:/// -f "+in(fileACL)+"   # {1}mdb is the database; rules stand before yours",
-			"     ldapmodify -Y EXTERNAL -H ldapi:/// -f "+in(fileIndex)+"   # leave out what is there")
-	case ldapstore.DS389:
-		lines = append(lines, "     cp "+in(fileSchema)+" /etc/dirsrv/slapd-INSTANCE/schema/99postern.ldif && dsconf INSTANCE schema reload",
-			"     ldapadd    -x -D 'cn=Directory Manager' -W -f "+in(fileBase),
-			"     ldapmodify -x -D 'cn=Directory Manager' -W -f "+in(fileACL))
-	default:
-		lines = append(lines, "     Postern's records need entries of their own with its schema. Keep them in an OpenLDAP beside it, or load the",
-			"     attributes of contrib/slapd/postern.schema; the service account must read users and write "+s.PosternBase)
-	}
+	lines := append([]string{"", "1. The directory (" + s.Kind + "):"}, s.forDirectory()...)
 	lines = append(lines, "   then:", "     posternctl --config "+s.config+" keys register",
 		"     policyserver -check -config "+s.config, "     systemctl enable --now postern-policyserver.socket postern-policyserver.service", "2. Dovecot:")
-	switch {
-	case s.Dovecot == "":
-		lines = append(lines, "     run this again with --dovecot 2.3 or 2.4")
-	case s.wrote != "":
-		lines = append(lines, "     "+s.wrote+" is written. Remove every other passdb (in Debian the auth-*.conf.ext line of 10-auth.conf),", "     then: doveadm reload")
-	default:
-		lines = append(lines, "     Remove every other passdb (in Debian the auth-*.conf.ext line of 10-auth.conf), and include the lines of",
-			"     "+in(fileDovecot)+" (secret: mode 0600), then: doveadm reload")
-	}
-	return append(lines, "3. Postfix: "+in(fileMainCF)+" and "+in(fileMaster)+", unless it asks Dovecot already",
-		"4. Look at it all, and try the doors: posternctl --config "+s.config+" doctor --canary-base "+s.Base+" --admin-dn cn=admin,"+s.Base+" --admin-password-file FILE")
+	lines = append(lines, s.forDovecot()...)
+	return append(lines, "3. Postfix, unless it asks Dovecot already:",
+		"     cat "+s.made(fileMainCF)+" >> /etc/postfix/main.cf",
+		"     cat "+s.made(fileMaster)+" >> /etc/postfix/master.cf",
+		"     postfix reload",
+		"4. Look at it all, and try the doors:",
+		"     posternctl --config "+s.config+" doctor --canary-base "+s.Base+" --admin-dn cn=admin,"+s.Base+" --admin-password-file FILE")
 }
 
-// ssha is a password as OpenLDAP and 389-ds take it.
+// made is the path of a file below setup/.
+func (s *site) made(name string) string { return s.path(filepath.Join("setup", name)) }
+
+func (s *site) forDirectory() []string {
+	switch s.Kind {
+	case ldapstore.OpenLDAP:
+		return []string{"     ldapadd    -Y EXTERNAL -H ldapi:/// -f " + s.made(fileSchema),
+			"     ldapadd    -x -D cn=admin," + s.Base + " -W -f " + s.made(fileBase),
+			"     ldapmodify -Y EXTERNAL -H ldapi:/// -f " + s.made(fileACL) + "   # {1}mdb is the database; rules stand before yours",
+			"     ldapmodify -Y EXTERNAL -H ldapi:/// -c -f " + s.made(fileIndex) + `   # "Type or value exists": you have that index already`}
+	case ldapstore.DS389:
+		return []string{"     cp " + s.made(fileSchema) + " /etc/dirsrv/slapd-INSTANCE/schema/99postern.ldif && dsconf INSTANCE schema reload",
+			"     ldapadd    -x -D 'cn=Directory Manager' -W -f " + s.made(fileBase),
+			"     ldapmodify -x -D 'cn=Directory Manager' -W -f " + s.made(fileACL)}
+	default:
+		return []string{"     Postern's records need entries of their own with its schema. Keep them in an OpenLDAP beside it, or load the",
+			"     attributes of contrib/slapd/postern.schema; the service account must read users and write " + s.PosternBase}
+	}
+}
+
+func (s *site) forDovecot() []string {
+	if s.Dovecot == "" {
+		return []string{"     run this again with --dovecot 2.3 or 2.4"}
+	}
+	var lines []string
+	if s.Door == "lua" && s.script() == ownScript {
+		lines = append(lines, "     install -m 644 "+s.made(fileScript)+" "+ownScript)
+	}
+	lines = append(lines, "     Remove every other passdb: in Debian the auth-*.conf.ext line of 10-auth.conf. A userdb that stood there stays.")
+	if s.wrote == "" {
+		lines = append(lines, "     Include "+s.made(fileDovecot)+" from /etc/dovecot/local.conf; secret: mode 0600.")
+	} else {
+		lines = append(lines, "     "+s.wrote+" is written.")
+	}
+	return append(lines, "     doveadm reload")
+}
+
+// Where Dovecot's Lua door is: that of the package, which is upgraded with Postern, or
+// a copy.
+const (
+	packagedScript = "/usr/share/postern/dovecot/postern.lua"
+	ownScript      = "/etc/dovecot/postern.lua"
+)
+
+func (s *site) script() string {
+	if exists(packagedScript) {
+		return packagedScript
+	}
+	return ownScript
+}
+
+// ssha is a password as OpenLDAP and 389-ds take it. The password is a random one, which
+// needs no salt; this one is derived, so that setup gives the same file again.
 func ssha(password string) string {
-	salt := []byte(rand.Text())[:8]
-	sum := sha1.Sum(append([]byte(password), salt...)) //nolint:gosec // see the import
-	return "{SSHA}" + base64.StdEncoding.EncodeToString(append(sum[:], salt...))
+	salt := sha256.Sum256([]byte("postern setup\x00" + password))
+	sum := sha1.Sum(append([]byte(password), salt[:8]...)) //nolint:gosec // see the import
+	return "{SSHA}" + base64.StdEncoding.EncodeToString(append(sum[:], salt[:8]...))
 }
 
 // runProgram is what a program prints.
