@@ -20,6 +20,18 @@ type machine struct {
 	t    *testing.T
 	dir  string // the root directory, as we see it
 	init string // process id of its first process, as we see it
+	release
+}
+
+// release is what differs between the Debian releases that scripts/debian-root knows.
+type release struct {
+	dovecot, door string // version, and the door of the guide's test
+	userdb        string // mailboxes for everybody
+}
+
+var releases = map[string]release{
+	"bookworm": {"2.3", "2.3-checkpassword.conf", "userdb {\n  driver = static\n  args = uid=vmail gid=vmail home=/var/vmail/%u\n}\n"},
+	"trixie":   {"2.4", "2.4-lua.conf", "userdb static {\n  fields {\n    uid = vmail\n    gid = vmail\n    home = /var/vmail/%{user}\n  }\n}\n"},
 }
 
 // begin is run in new namespaces: it lays a scratch directory over the cached root and
@@ -42,7 +54,7 @@ echo ready
 exec chroot "$root" /bin/sh -c 'while :; do sleep 3600 & wait $!; done'
 `
 
-// newMachine starts one of the Debian releases that scripts/debian-root knows.
+// newMachine starts one of the Debian releases.
 func newMachine(t *testing.T, suite string) *machine {
 	t.Helper()
 	base, err := exec.CommandContext(t.Context(), "../scripts/debian-root", suite).Output()
@@ -80,7 +92,7 @@ func newMachine(t *testing.T, suite string) *machine {
 		t.Fatal(err)
 	}
 	init := strings.TrimSpace(string(children))
-	return &machine{t: t, init: init, dir: filepath.Join("/proc", init, "root")}
+	return &machine{t: t, init: init, dir: filepath.Join("/proc", init, "root"), release: releases[suite]}
 }
 
 // try runs a script in the machine and returns what it says.

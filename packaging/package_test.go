@@ -27,6 +27,8 @@ func TestPackages(t *testing.T) {
 	t.Run("Manuals", func(t *testing.T) { manuals(t, dir) })
 	t.Run("Debian12", func(t *testing.T) { installed(t, dir, "bookworm") })
 	t.Run("Debian13", func(t *testing.T) { installed(t, dir, "trixie") })
+	t.Run("Setup12", func(t *testing.T) { bySetup(t, dir, "bookworm") })
+	t.Run("Setup13", func(t *testing.T) { bySetup(t, dir, "trixie") })
 }
 
 // pack builds packages from the source below a directory.

@@ -26,13 +26,20 @@ type Spoilt struct {
 	Status               doctor.Status
 }
 
-// In is the file's text with the thing made wrong. It is the same text if the file does
-// not have Old.
+// In is the file's text with the thing made wrong, in its first line with Old that is no
+// comment. It is the same text if the file has no such line.
 func (s *Spoilt) In(text string) string {
 	if s.Old == "" {
 		return text + "\n" + s.New
 	}
-	return strings.Replace(text, s.Old, s.New, 1)
+	lines := strings.SplitAfter(text, "\n")
+	for i, line := range lines {
+		if strings.Contains(line, s.Old) && !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			lines[i] = strings.Replace(line, s.Old, s.New, 1)
+			break
+		}
+	}
+	return strings.Join(lines, "")
 }
 
 // OfDovecot are the things to get wrong in Dovecot "2.3" or "2.4", with its Lua door.
