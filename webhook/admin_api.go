@@ -60,6 +60,7 @@ var panelMethods = map[string]panelMethod{
 	"enrol-token":         {[]string{"user"}, nil, (*server).adminEnrolToken},
 	"revoke":              {[]string{"user", "kind", "id"}, nil, (*server).adminRevoke},
 	"revoke-all":          {[]string{"user"}, nil, (*server).adminRevokeAll},
+	"revoke-since":        {[]string{"user", "since"}, nil, (*server).adminRevokeSince},
 	"end-sessions":        {[]string{"user"}, nil, (*server).adminEndSessions},
 	"policy/show":         {[]string{"level"}, []string{"name"}, (*server).adminPolicyShow},
 	"policy/set":          {[]string{"level", "name", "key", "value"}, nil, (*server).adminPolicySet},
@@ -227,6 +228,22 @@ func (s *server) adminReset(c *panelCall) (reply200, error) {
 func (s *server) adminRevokeAll(c *panelCall) (reply200, error) {
 	changed, err := s.desk.RevokeAll(c.Context(), c.who(s), c.user())
 	return changedReply(&changed), err
+}
+
+// adminRevokeSince ends what was made or used since a time, after credentials have leaked.
+func (s *server) adminRevokeSince(c *panelCall) (reply200, error) {
+	since, err := time.Parse(time.RFC3339, c.fields["since"])
+	if err != nil {
+		return nil, bad("since: not a time like 2027-01-31T12:00:00Z")
+	}
+	done, err := s.desk.RevokeSince(c.Context(), c.who(s), c.user(), since)
+	if err != nil {
+		return nil, err
+	}
+	a := changedReply(&done.Changed)
+	a["factors_left"], a["must_enrol"] = done.Factors, done.MustEnrol
+	a.addTime("since", since)
+	return a, nil
 }
 
 func (s *server) adminEndSessions(c *panelCall) (reply200, error) {
