@@ -111,7 +111,7 @@ func (s *SignIn) redeem(t *transaction, c *code, p person) ([]account.Edit, sess
 		return nil, body, ""
 	case c.Enrolled:
 		body.Via = account.Credential(c.Proof.Kind, c.Proof.ID)
-		if !enrolStage(t, c) || !p.Account.State.Enrolled || !p.Account.HasFactor() {
+		if !enrolStage(t, c) || !p.Account.State.Enrolled {
 			return nil, body, AccountChanged
 		}
 		return s.trust(t, c, p, nil), body, ""

@@ -130,12 +130,16 @@ func TestAttack02_TwoAtTheLastEnrolment(t *testing.T) {
 	no := false
 	w := newSite(t, policy.Settings{TwoFactor: &must, ResetNeedsToken: &no})
 	w.toRenewal(w.lose(1)[0])
-	first, second := w.visit(w.begin()), w.visit(w.begin())
+	late := w.begin()
+	first, second := w.visit(w.begin()), w.visit(late)
 	if err := w.tryEnrol(first); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.tryEnrol(second); err == nil {
 		t.Error("a second factor was added by the password alone")
+	}
+	if _, reason, _ := w.Open(ctx, pageToken(t, late), firefox); reason != login.AccountChanged {
+		t.Errorf("the page of who is too late: %q", reason)
 	}
 	if n := len(w.account().Values(account.KindTOTP)); n != 1 {
 		t.Errorf("%d factors", n)
@@ -168,9 +172,30 @@ func TestA3_TooLateForTheCode(t *testing.T) {
 	if err != nil || reason != "" || !v.Renews() || v.MayPostpone() || v.NeedsEnrolToken() {
 		t.Fatalf("%q, %v, %+v", reason, err, v)
 	}
+	w.enrol()
+	if _, reason, _ = w.Open(ctx, token, firefox); reason != login.AccountChanged {
+		t.Errorf("after another one has enrolled: %q", reason)
+	}
 	w.pass(10 * time.Minute)
 	if _, reason, _ = w.Open(ctx, token, firefox); reason != login.TransactionOver {
 		t.Errorf("after its time: %q", reason)
+	}
+}
+
+// A code that was right where policy asked for no factor is not enough where it does.
+func TestA3_PolicyChangedBeforeTheExchange(t *testing.T) {
+	w := newSite(t, policy.Settings{TwoFactor: &must})
+	codes := w.lose(1)
+	off := policy.Off
+	s := w.under(policy.Settings{TwoFactor: &off})
+	r := s.Begin(ctx, w.start())
+	v, reason, err := s.Open(ctx, pageToken(t, r), firefox)
+	if err != nil || reason != "" {
+		t.Fatalf("%q, %v", reason, err)
+	}
+	a := s.Answer(ctx, v, login.Reply{Method: "backup", Input: map[string]string{"code": string(codes[0].Reveal())}})
+	if got := w.Exchange(ctx, "roundcube", r.Transaction, oneTimeCode(t, a)); got.Outcome != account.Denied || got.Reason != login.AccountChanged {
+		t.Errorf("%+v", got)
 	}
 }
 
