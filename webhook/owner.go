@@ -107,6 +107,30 @@ func (t *turn) next(text string) string {
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()
 }
 
+// cancelled is where an owner goes who does not confirm what would have led to next: of an
+// administrator's change, back to the page that it was chosen on, unless that would ask
+// for a factor, too.
+func (t *turn) cancelled(o *login.Owner, next string) string {
+	u, err := url.Parse(next)
+	if err != nil || !o.Proved() || !strings.HasPrefix(u.Path, t.path(web.PathAdmin)) {
+		return t.path(web.PathSecurity)
+	}
+	q := u.Query()
+	switch target := q.Get(web.FieldTarget); u.Path {
+	case t.path(web.PathAdminPolicy):
+		return next
+	case t.path(web.PathAdminChange), t.path(web.PathAdminTOTP):
+		if target != "" {
+			return t.path(web.PathAdminAccount, web.FieldTarget, target)
+		}
+	case t.path(web.PathAdminBulk):
+		if domain := q.Get(web.FieldDomain); domain != "" {
+			return t.path(web.PathAdmin, web.FieldDomain, domain)
+		}
+	}
+	return t.path(web.PathAdmin)
+}
+
 // confirmGet asks the owner for a factor again, or for the password where there is none.
 func (t *turn) confirmGet() {
 	if o := t.owner(); o != nil {
@@ -126,7 +150,7 @@ func (t *turn) confirm(o *login.Owner, q asked, next string) {
 		q.status = http.StatusOK
 	}
 	t.token = formToken{factor: t.token.factor}
-	page := &web.Confirm{Next: next}
+	page := &web.Confirm{Next: next, Cancel: t.cancelled(o, next)}
 	if usable, disabled := t.s.signIn.ConfirmMethods(o); o.Account.TwoFactor() {
 		var ok bool
 		q.method = cmp.Or(q.method, t.lastMethod(o.Account.ID, usable))

@@ -45,6 +45,7 @@ type Confirm struct {
 	Common
 	Challenge        // with Password among the methods where there is no factor yet
 	Next      string // FieldNext, sealed or checked by the daemon: where to go on
+	Cancel    string // path of where Cancel leads
 }
 
 func (*Confirm) view() (string, string) { return "confirm", "confirm_title" }

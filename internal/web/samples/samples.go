@@ -178,7 +178,7 @@ func confirmPage(c web.Common, m web.Method) *web.Confirm {
 	if m == web.Password {
 		ms = choices(web.Password)
 	}
-	return &web.Confirm{Common: c, Next: "security/add", Challenge: web.Challenge{Method: m, Methods: ms, Options: requestOptions}}
+	return &web.Confirm{Common: c, Next: "security/add", Cancel: "/2fa/security", Challenge: web.Challenge{Method: m, Methods: ms, Options: requestOptions}}
 }
 
 func passkeys() []Sample {
