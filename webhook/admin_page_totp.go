@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -69,8 +68,8 @@ func (t *turn) adminTOTPPost() {
 	switch {
 	case err != nil:
 		status, p := t.adminProblem(err)
-		if errors.Is(err, desk.ErrNameLong) {
-			p = &web.Problem{Code: web.NameLong}
+		if named := nameProblem(n.Name); n.Name != "" && named != nil {
+			p = named
 		}
 		t.askTOTP(c, a, status, p)
 	case !typed.Empty():

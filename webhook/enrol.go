@@ -1,10 +1,9 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"postern/internal/account"
 	"postern/internal/desk"
@@ -225,15 +224,12 @@ func (t *turn) enrolPage(en *enrolling, f enrolForm) {
 		Digits: e.TOTP.Digits, Name: f.name, More: en.more, Cancel: t.cancel(en), Apps: apps})
 }
 
-const maxName = 64 // characters, as package desk has it
-
 // nameProblem says what is wrong with a thing's name before anything else is checked.
 func nameProblem(name string) *web.Problem {
-	switch {
-	case strings.TrimSpace(name) == "":
-		return &web.Problem{Code: web.NameEmpty}
-	case utf8.RuneCountInString(name) > maxName:
-		return &web.Problem{Code: web.NameLong}
+	for _, c := range nameErrors {
+		if errors.Is(desk.CheckName(name), c.err) {
+			return &web.Problem{Code: c.code}
+		}
 	}
 	return nil
 }

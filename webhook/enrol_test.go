@@ -48,7 +48,11 @@ func TestEnrolmentInTheMiddleOfSigningIn(t *testing.T) {
 		t.Error("after a mistyped code the page shows another key")
 	}
 	page = w.submit(b, http.StatusUnprocessableEntity, page, "enrol/totp", "code", code(t, totp), "name", "")
-	page = w.submit(b, http.StatusOK, page, "enrol/totp", "code", code(t, totp), "name", "Phone")
+	page = w.submit(b, http.StatusUnprocessableEntity, page, "enrol/totp", "code", code(t, totp), "name", "Pho\u202ene")
+	if !strings.Contains(page.Body, "This cannot be a name") {
+		t.Errorf("a name that nobody could read:\n%s", page.Body)
+	}
+	page = w.submit(b, http.StatusOK, page, "enrol/totp", "code", code(t, totp), "name", "👩\u200d💻 phone")
 	if n := strings.Count(page.Body, `<li><code dir="ltr">`); n != 10 {
 		t.Errorf("%d backup codes", n)
 	}
@@ -64,7 +68,7 @@ func TestEnrolmentInTheMiddleOfSigningIn(t *testing.T) {
 	back := w.submit(b, http.StatusSeeOther, done, "enrol/done").Location()
 	w.call("exchange", "granted", hooktest.Fields{"transaction": begun.Transaction, "code": hooktest.Code(back)})
 	view, err := w.desk.Overview(t.Context(), user)
-	if err != nil || len(view.Factors) != 1 || view.Factors[0].Name != "Phone" || view.Backup.Left != 10 || len(view.Sessions) != 1 || !view.Sessions[0].Strong {
+	if err != nil || len(view.Factors) != 1 || view.Factors[0].Name != "👩\u200d💻 phone" || view.Backup.Left != 10 || len(view.Sessions) != 1 || !view.Sessions[0].Strong {
 		t.Errorf("%+v, %v", view, err)
 	}
 }

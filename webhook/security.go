@@ -120,22 +120,30 @@ func (t *turn) carry(do change) {
 	}
 }
 
-// changeErrors say how each error of a change is answered.
-var changeErrors = []struct {
+// errorAnswer says how an error of a change is answered.
+type errorAnswer struct {
 	err    error
 	status int
 	code   web.ProblemCode
-}{
-	{desk.ErrNameTaken, http.StatusUnprocessableEntity, web.NameTaken},
-	{desk.ErrNameLong, http.StatusUnprocessableEntity, web.NameLong},
+}
+
+// nameErrors are those of desk.CheckName.
+var nameErrors = []errorAnswer{
 	{desk.ErrNameEmpty, http.StatusUnprocessableEntity, web.NameEmpty},
+	{desk.ErrNameLong, http.StatusUnprocessableEntity, web.NameLong},
+	{desk.ErrNameForm, http.StatusUnprocessableEntity, web.NameForm},
+}
+
+// changeErrors are those of every change, the first that fits.
+var changeErrors = append(slices.Clone(nameErrors), []errorAnswer{
+	{desk.ErrNameTaken, http.StatusUnprocessableEntity, web.NameTaken},
 	{desk.ErrInvalid, http.StatusUnprocessableEntity, web.NotAllowed},
 	{desk.ErrMaximum, http.StatusConflict, web.AppMaximum},
 	{desk.ErrForbidden, http.StatusForbidden, web.NotAllowed},
 	{account.ErrDamaged, http.StatusForbidden, web.NotAllowed},
 	{desk.ErrBusy, http.StatusConflict, web.Busy},
 	{desk.ErrChanged, http.StatusConflict, web.FormOld},
-}
+}...)
 
 func (t *turn) changeProblem(err error) *web.Problem {
 	for _, c := range changeErrors {

@@ -17,11 +17,20 @@ import (
 var (
 	ErrNameEmpty = errors.New("a name is needed")
 	ErrNameLong  = fmt.Errorf("a name must have at most %d characters", maxName)
+	// ErrNameForm: characters that nobody sees, or what may be a password.
+	ErrNameForm = errors.New("a name must not have control characters, nor look like an app password")
 )
 
 const maxName = 64 // characters
 
-// checkName checks the name that people give a credential.
+// CheckName checks the name that somebody wants to give a credential, before anything
+// else is asked of them. Errors: ErrNameEmpty, ErrNameLong, ErrNameForm.
+func CheckName(name string) error {
+	_, err := checkName(name)
+	return err
+}
+
+// checkName returns the name without blanks around it.
 func checkName(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	switch {
@@ -29,12 +38,17 @@ func checkName(name string) (string, error) {
 		return "", ErrNameEmpty
 	case !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName:
 		return "", ErrNameLong
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }):
-		return "", fmt.Errorf("a name must not have control characters")
-	case looksLikeCredential(name):
-		return "", fmt.Errorf("this name looks like an app password")
+	case strings.ContainsFunc(name, unseen), looksLikeCredential(name):
+		return "", ErrNameForm
 	}
 	return name, nil
+}
+
+// unseen: control characters, and those that turn the text around them about. Joiners
+// are part of what is seen: of emoji, and of Persian and Indic words.
+func unseen(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return !unicode.IsGraphic(r) && r != nonJoiner && r != joiner
 }
 
 // freeName returns the name, numbered if another of that kind has it.
@@ -64,7 +78,7 @@ type NewName struct {
 }
 
 // Rename renames a factor, a trusted device or an app password. Errors: ErrNameTaken,
-// ErrNameEmpty and ErrNameLong along with ErrInvalid, account.ErrNoRecord, and those
+// and those of CheckName along with ErrInvalid, account.ErrNoRecord, and those
 // of every change.
 func (d *Desk) Rename(ctx context.Context, who Actor, user string, n NewName) error {
 	o := order{who: who, user: user, action: effect.Renamed, credential: n.logged()}

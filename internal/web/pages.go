@@ -180,7 +180,7 @@ func (p *Problem) field() string {
 		return FieldEnrolToken
 	case SavedMissing:
 		return FieldSaved
-	case NameEmpty, NameLong, NameTaken:
+	case NameEmpty, NameLong, NameForm, NameTaken:
 		return FieldName
 	case ServicesNone:
 		return FieldService

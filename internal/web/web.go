@@ -204,6 +204,7 @@ const (
 	SavedMissing    ProblemCode = "saved_missing"   // FieldSaved
 	NameEmpty       ProblemCode = "name_empty"      // FieldName
 	NameLong        ProblemCode = "name_long"       // FieldName: over 64 characters
+	NameForm        ProblemCode = "name_form"       // FieldName: unseen characters, or like a password
 	NameTaken       ProblemCode = "name_taken"      // FieldName
 	ServicesNone    ProblemCode = "services_none"   // FieldService
 	NetworksWrong   ProblemCode = "networks_wrong"  // FieldNetworks; Value

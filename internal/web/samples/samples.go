@@ -160,7 +160,7 @@ func problems() []Sample {
 	for _, p := range []web.ProblemCode{web.PasswordEmpty, web.PasswordWrong} {
 		add(p, confirmPage(with(p), web.Password))
 	}
-	for _, p := range []web.ProblemCode{web.NameEmpty, web.NameLong, web.NameTaken} {
+	for _, p := range []web.ProblemCode{web.NameEmpty, web.NameLong, web.NameForm, web.NameTaken} {
 		add(p, &web.Rename{Common: with(p), Kind: web.KindTOTP, ID: "abcd2345", Was: "Pixel 9"})
 	}
 	for _, p := range []web.ProblemCode{web.ServicesNone, web.NetworksWrong, web.ExpiresWrong, web.AppMaximum} {
