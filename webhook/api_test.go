@@ -188,6 +188,18 @@ func TestDenialsTellNothing(t *testing.T) {
 	}
 }
 
+// Telephones put a blank behind a name, and Dovecot takes none: what webmail logs in to
+// mail by has to be without.
+func TestAttack11_BlanksAroundAName(t *testing.T) {
+	w := shared(t)
+	user := w.user()
+	for _, typed := range []string{user + " ", " " + user, user + "\t", "\u00a0" + user} {
+		if in := w.call("login", "granted", w.start(typed)); in.User != user || in.Account != user {
+			t.Errorf("%q: %s", typed, in.Raw)
+		}
+	}
+}
+
 // -check finds what serving would stumble over.
 func TestCheck(t *testing.T) {
 	w := shared(t)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"postern/internal/account"
@@ -28,7 +29,8 @@ func (s *server) login(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	st.User, st.Password = c.fields["user"], c.fields.secret("password")
+	// Dovecot takes no name with a blank in front or behind, as telephones add one.
+	st.User, st.Password = strings.TrimSpace(c.fields["user"]), c.fields.secret("password")
 	a := of(s.signIn.Begin(c.Context(), st))
 	// Said by the shape alone. That a string is not one but begins as one of this account's
 	// (factor.LooksLikeOwn) would tell that there is such an account.
