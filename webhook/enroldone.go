@@ -70,7 +70,7 @@ func (t *turn) enrolSaved() {
 
 // finish stores the factor and shows what comes next.
 func (t *turn) finish(en *enrolling) {
-	first, err := t.s.signIn.FinishEnrol(t.r.Context(), en.Enrolee, t.token.enrolled)
+	added, err := t.s.signIn.FinishEnrol(t.r.Context(), en.Enrolee, t.token.enrolled)
 	if err != nil {
 		t.notFinished(en, err)
 		return
@@ -80,11 +80,11 @@ func (t *turn) finish(en *enrolling) {
 		t.show(http.StatusOK, &web.EnrolDone{Common: t.enrolCommon(en, nil), Apps: en.newToApps()})
 		return
 	}
-	code := web.DoneMethodAdded
-	if first {
-		code = web.DoneTwoFactorOn
+	n := web.Notice{Code: web.DoneMethodAdded, Name: added.Name}
+	if added.First {
+		n.Code = web.DoneTwoFactorOn
 	}
-	t.done(web.PathSecurity, web.Notice{Code: code})
+	t.done(web.PathSecurity, n)
 }
 
 // notFinished says why nothing was stored.

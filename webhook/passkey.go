@@ -104,10 +104,15 @@ func (t *turn) signal(o *login.Owner, n *web.Notice) *web.Signal {
 func (t *turn) passwordlessPost() {
 	on := t.field(web.FieldOn) == web.Yes
 	t.carry(func(o *login.Owner) (web.Notice, error) {
-		n := web.Notice{Code: web.DonePasswordlessOff}
+		id := t.field(web.FieldID)
+		key, err := o.Account.Record(account.KindPasskey, id)
+		if err != nil {
+			return web.Notice{}, err
+		}
+		n := web.Notice{Code: web.DonePasswordlessOff, Name: key.Name}
 		if on {
 			n.Code = web.DonePasswordlessOn
 		}
-		return n, t.s.desk.SetPasswordless(t.r.Context(), o.Actor(), o.Account.Name, t.field(web.FieldID), on)
+		return n, t.s.desk.SetPasswordless(t.r.Context(), o.Actor(), o.Account.Name, id, on)
 	})
 }

@@ -326,6 +326,10 @@ func TestW2_RemovedPasskeyIsForgotten(t *testing.T) {
 	if n := len(p.key.Credentials()); n != 1 {
 		t.Fatalf("%d passkeys after a rename", n)
 	}
+	p.b.Follow("#methods form[action$='security/passwordless'] button")
+	p.b.WaitText(".alert.good", "with Desk alone")
+	p.b.Follow("#methods form[action$='security/passwordless'] button")
+	p.b.WaitText(".alert.good", "Desk now works")
 	p.b.Follow("#methods a[href*='remove?kind=passkey']")
 	p.b.Follow("main form button[class*=danger], main form button.primary")
 	p.b.WaitText("#methods", "passkey")

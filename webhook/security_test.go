@@ -119,7 +119,10 @@ func TestSecurityFromOffToOnToOff(t *testing.T) {
 	}
 	add = p.page("security/add?method=totp") // confirmed a moment ago
 	tablet := &person{world: w, totp: scan(t, add)}
-	w.submit(p.b, http.StatusSeeOther, add, "enrol/totp", "code", tablet.code(), "name", "Tablet")
+	done = p.follow(w.submit(p.b, http.StatusSeeOther, add, "enrol/totp", "code", tablet.code(), "name", "Tablet"))
+	if !strings.Contains(done.Body, `Tablet</bdi> was added.`) {
+		t.Errorf("nothing says what was added:\n%s", done.Body)
+	}
 	var phone string
 	for _, f := range p.view().Factors {
 		if f.Name == "Phone" {

@@ -132,10 +132,10 @@ func (s *SignIn) CheckEnrol(ctx context.Context, e *Enrolee, r Reply, name strin
 // FinishEnrol stores what CheckEnrol found right: factor, backup codes and the State
 // that says that two-step login is on, in one Modify. A token that was used already
 // is no error: the page was sent twice. Errors are those of desk.Enrol.
-func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (first bool, err error) {
+func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (desk.Enrolled, error) {
 	var en enrolment
 	if s.open(purposeEnrolled, token, &en) != nil || string(en.Bind) != string(e.bind) {
-		return false, errStale
+		return desk.Enrolled{}, errStale
 	}
 	en.Record.Kind, en.Record.ID = en.Kind, en.ID
 	done, err := s.desk.Enrol(ctx, e.actor, e.Account.Name, desk.Enrolment{
@@ -143,9 +143,9 @@ func (s *SignIn) FinishEnrol(ctx context.Context, e *Enrolee, token string) (fir
 		Proved: e.proved, Alone: e.visitor,
 	})
 	if errors.Is(err, desk.ErrNothing) {
-		return false, nil
+		return desk.Enrolled{Name: en.Record.Name}, nil
 	}
-	return done.First, err
+	return done, err
 }
 
 // errStale: the page was open for too long, or is somebody else's.
