@@ -24,6 +24,12 @@ $(BIN)/checkpassword:
 $(BIN)/policyserver $(BIN)/webhook $(BIN)/posternctl: $(BIN)/%:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./$*
 
+# Plug-ins beside the webhook: docs/guides/plugins.md.
+.PHONY: plugins $(BIN)/radius $(BIN)/httpcode
+plugins: $(BIN)/radius $(BIN)/httpcode
+$(BIN)/radius $(BIN)/httpcode: $(BIN)/%:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./contrib/plugins/$*
+
 # What the tests need: Debian packages, and a Debian 13 root for Dovecot 2.4 and
 # Roundcube 1.6.18.
 deps:

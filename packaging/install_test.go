@@ -108,30 +108,31 @@ EOF
 		useradd --system --create-home --home-dir /var/vmail vmail`)
 }
 
-// guide is docs/guides/openldap.md.
-func guide(t *testing.T) string {
+// step is the blocks of a language in one numbered step of the guide to OpenLDAP,
+// Dovecot and Postfix.
+func step(t *testing.T, number, language string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/guides/openldap.md")
+	return blocks(t, "openldap", number, language)
+}
+
+// blocks are those of a language in one numbered step of a guide in docs/guides.
+func blocks(t *testing.T, guide, number, language string) string {
+	t.Helper()
+	all, err := os.ReadFile(filepath.Join("../docs/guides", guide+".md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
-}
-
-// step is the blocks of a language in one numbered step of the guide.
-func step(t *testing.T, number, language string) string {
-	t.Helper()
-	_, text, _ := strings.Cut(guide(t), "\n## "+number+". ")
+	_, text, _ := strings.Cut(string(all), "\n## "+number+". ")
 	text, _, _ = strings.Cut(text, "\n## ")
-	blocks := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1)
-	if len(blocks) == 0 {
-		t.Fatalf("step %s has no block of %q", number, language)
+	found := regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(text, -1)
+	if len(found) == 0 {
+		t.Fatalf("%s: step %s has no block of %q", guide, number, language)
 	}
-	all := ""
-	for _, b := range blocks {
-		all += b[1]
+	joined := ""
+	for _, b := range found {
+		joined += b[1]
 	}
-	return all
+	return joined
 }
 
 // answered is a step's commands with what a person would type, and with the daemon

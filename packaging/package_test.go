@@ -89,6 +89,12 @@ func contents(t *testing.T, dir string) {
 			t.Errorf("%s would be overwritten", file)
 		}
 	}
+	plugins, rpmPlugins := output(t, "dpkg-deb", "-c", one(t, dir, "postern-plugins_*.deb")), output(t, "rpm", "-qpl", one(t, dir, "postern-plugins-1*.rpm"))
+	for _, file := range []string{"/usr/lib/postern/plugins/radius", "/usr/lib/postern/plugins/httpcode", "/usr/lib/sysusers.d/postern-plugins.conf", "/usr/share/doc/postern-plugins/licences.gz", "/usr/share/doc/postern-plugins/sbom.cdx.json"} {
+		if !strings.Contains(plugins, " ."+file+"\n") || !strings.Contains(rpmPlugins, file+"\n") {
+			t.Errorf("%s is not in both postern-plugins", file)
+		}
+	}
 	plugin := output(t, "dpkg-deb", "-c", one(t, dir, "postern-roundcube_*_all.deb"))
 	for _, line := range []string{" ./usr/share/roundcube/plugins/postern/postern.php\n", " ./var/lib/roundcube/plugins/postern -> /usr/share/roundcube/plugins/postern\n", " ./etc/roundcube/plugins/postern/config.inc.php\n"} {
 		if !strings.Contains(plugin, line) {
@@ -143,7 +149,7 @@ func reproducible(t *testing.T, dir string) {
 			if [ -e "$f" ]; then cp -p --parents "$f" "$0"; else rm -f "$0/$f"; fi
 		done; cd "$0"; git add -A`, elsewhere)
 	pack(t, elsewhere, again, "deb rpm", "1.0.0")
-	for _, pattern := range []string{"postern_*.deb", "postern-1*.rpm", "postern-roundcube*.deb", "postern-roundcube*.rpm", "*.cdx.json"} {
+	for _, pattern := range []string{"postern_*.deb", "postern-1*.rpm", "postern-plugins*.deb", "postern-plugins*.rpm", "postern-roundcube*.deb", "postern-roundcube*.rpm", "*.cdx.json"} {
 		a, errA := os.ReadFile(one(t, dir, pattern))
 		b, errB := os.ReadFile(one(t, again, pattern))
 		if errA != nil || errB != nil || !bytes.Equal(a, b) {

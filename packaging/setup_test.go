@@ -33,6 +33,7 @@ func bySetup(t *testing.T, dir, suite string) {
 		t.Errorf("the doctor: %v: %s", err, out)
 	}
 	spoilAll(t, m)
+	withPlugins(t, m, dir)
 }
 
 // typed starts posternctl setup on a terminal, and answers what it asks. In Debian 12,
