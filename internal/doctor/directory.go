@@ -5,9 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"postern/internal/account"
@@ -19,8 +19,6 @@ const (
 	// lagTime is how long a replica may take; lagFine is when nobody notices.
 	lagTime = 10 * time.Second
 	lagFine = 2 * time.Second
-	// clockFine is half a step of an authenticator: further off, right codes are refused.
-	clockFine = 15 * time.Second
 )
 
 // directory looks at the directory with the service account's own eyes.
@@ -50,6 +48,7 @@ func (e *examination) directory(ctx context.Context) {
 		e.wrong("ticket-pub", e.Config.PublicKeyPath(), "is not of this site's ticket key: webmail's tickets are refused here")
 	}
 	e.lag(ctx, store)
+	e.kernelClock(syscall.Adjtimex)
 	e.anonymous(ctx, store)
 	e.indexes(ctx, store)
 }
@@ -89,57 +88,31 @@ func (e *examination) diagnose(ctx context.Context, store *ldapstore.Store) bool
 // lag writes a marker and waits until every server shows it; by the way the
 // directory's clock is seen.
 func (e *examination) lag(ctx context.Context, store *ldapstore.Store) {
-	seen, at, err := store.Lag(ctx, rand.Text(), lagTime)
+	lags, err := store.Lag(ctx, e.Now, rand.Text(), lagTime)
 	if err != nil {
 		e.unchecked("replica", "", err.Error())
 		return
 	}
-	for _, s := range seen {
-		switch {
-		case s.Err != nil && errors.Is(s.Err, account.ErrUnavailable):
-			e.unchecked("replica", s.URI, s.Err.Error())
-		case s.Err != nil:
-			e.wrong("replica", s.URI, s.Err.Error()+": a revoked app password goes on working there")
-		case s.After > lagFine:
-			e.warn("replica", s.URI, fmt.Sprintf("shows a change %.1f s late", s.After.Seconds()))
-		default:
-			e.ok("replica", s.URI, "shows changes at once")
-		}
+	for _, s := range lags.Seen {
+		e.lagOf(s)
 	}
-	if at.IsZero() {
-		e.unchecked("clock", "directory", "the directory does not tell when an entry was changed")
+	if lags.Changed.IsZero() {
+		e.unchecked("clock", "the directory", "it does not tell when an entry was changed (modifyTimestamp)")
 		return
 	}
-	e.clock("the directory", at.Sub(e.Now()))
+	e.clock("the directory", lags.Changed.Sub(lags.Asked))
 }
 
-// clock compares a clock with ours.
-func (e *examination) clock(whose string, off time.Duration) {
-	if off.Abs() > clockFine {
-		e.wrong("clock", whose, fmt.Sprintf("the clocks of this host and of %s differ by %d s: codes of authenticators are refused, tickets are late or early", whose, int(off.Abs().Seconds())))
-		return
-	}
-	e.ok("clock", whose, "goes as this host's clock does")
-}
-
-// httpClock reads the Date of an answer (RFC 9110 section 6.6.1).
-func (e *examination) httpClock(whose string, res *http.Response, asked time.Time) {
-	if at, err := http.ParseTime(res.Header.Get("Date")); err == nil {
-		e.clock(whose, at.Sub(asked))
-	}
-}
-
-// anonymous: the site's entry holds key-check values on every site, so that an empty
-// answer says something.
-func (e *examination) anonymous(ctx context.Context, store *ldapstore.Store) {
-	found, err := store.ExposedToAll(ctx)
+func (e *examination) lagOf(s ldapstore.Seen) {
 	switch {
-	case err != nil:
-		e.unchecked("acl-anonymous", "", err.Error())
-	case len(found) > 0:
-		e.wrong("acl-anonymous", "", "anybody, without logging in, can "+strings.Join(found, ", "))
+	case s.Err != nil && errors.Is(s.Err, account.ErrUnavailable):
+		e.unchecked("replica", s.URI, s.Err.Error())
+	case s.Err != nil:
+		e.wrong("replica", s.URI, fmt.Sprintf("%s within %d s: a revoked app password goes on working there", s.Err, int(lagTime.Seconds())))
+	case s.After > lagFine:
+		e.warn("replica", s.URI, fmt.Sprintf("shows a change %.1f s late", s.After.Seconds()))
 	default:
-		e.ok("acl-anonymous", "", "who does not log in to the directory finds nothing of Postern's")
+		e.ok("replica", s.URI, "shows changes at once")
 	}
 }
 

@@ -115,6 +115,10 @@ func (e *examination) doors(ctx context.Context, b *bird) {
 	tried := map[mailclient.Service]bool{}
 	var away []door
 	for _, d := range list {
+		if ctx.Err() != nil {
+			e.unchecked("door", d.name, "doctor was interrupted, or had no time left")
+			continue
+		}
 		if !e.try(ctx, b, d) {
 			away = append(away, d)
 			continue

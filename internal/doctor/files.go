@@ -26,7 +26,11 @@ func (e *examination) files(context.Context) {
 	}
 	e.keyDirectory()
 	e.publicKey()
-	for _, f := range secretFiles(e.Config) {
+	list, err := secretFiles(e.Config)
+	if err != nil {
+		e.unchecked("secret-file", "", err.Error())
+	}
+	for _, f := range list {
 		e.secret(f)
 	}
 }
@@ -37,8 +41,9 @@ func (e *examination) keyFile(role string) {
 	_, err := e.Config.OpenRing(role)
 	switch {
 	case err == nil:
-		e.ok("key-file", path, "is whole, and only its owner's")
+		e.ok("key-file", path, "is whole, and not for others to read")
 		e.owner(path)
+		e.keptFrom("key-readers", path)
 	case errors.Is(err, fs.ErrNotExist) && role != account.RoleDoor:
 		e.ok("key-file", path, "is not on this host")
 	case errors.Is(err, fs.ErrPermission):
@@ -113,22 +118,35 @@ func exists(path string) bool {
 }
 
 // secretFile is a file that the configuration names.
-type secretFile struct{ key, path string }
+type secretFile struct {
+	key, path string
+	user      string // who reads it beside the daemons; mostly nobody
+}
 
-func secretFiles(c *app.Config) []secretFile {
-	list := []secretFile{
-		{"directory.bind_password_file", c.Directory.BindPasswordFile},
-		{"policyserver.api_key_file", c.Policyserver.APIKeyFile},
-		{"policyserver.hash_nonce_file", c.Policyserver.HashNonceFile},
-		{"webhook.tls_key_file", c.Webhook.TLSKeyFile},
-		{"sessions.doveadm_key_file", c.Sessions.KeyFile},
-		{"throttle.redis_password_file", c.Throttle.RedisPasswordFile},
-	}
-	for name, client := range c.Webhook.Clients {
-		list = append(list, secretFile{"webhook.clients." + name + ".key_file", client.KeyFile})
+// publicFiles are settings of files that everybody may read.
+var publicFiles = []string{"ca_file", "doveadm_ca_file", "tls_cert_file", "profile_cert_file"}
+
+// secretFiles finds them by the names of settings, so that none is forgotten: whatever
+// ends in _file or _files names a secret, but for publicFiles.
+func secretFiles(c *app.Config) ([]secretFile, error) {
+	var list []secretFile
+	err := c.Settings(func(key string, value any) {
+		name := key[strings.LastIndex(key, ".")+1:]
+		path, is := value.(string)
+		if !is || path == "" || slices.Contains(publicFiles, name) {
+			return
+		}
+		if strings.HasSuffix(name, "_file") || strings.Contains(key, "_files.") {
+			list = append(list, secretFile{key: key, path: path})
+		}
+	})
+	for name, p := range c.Plugins {
+		if p.Config != "" {
+			list = append(list, secretFile{"plugins." + name + ".config", p.Config, p.User})
+		}
 	}
 	slices.SortFunc(list, func(a, b secretFile) int { return strings.Compare(a.key, b.key) })
-	return slices.DeleteFunc(list, func(f secretFile) bool { return f.path == "" })
+	return list, err
 }
 
 // secret: systemd's credentials are made anew for each unit, and only there.
@@ -140,7 +158,8 @@ func (e *examination) secret(f secretFile) {
 	_, err := secretfile.Read(f.path)
 	switch {
 	case err == nil:
-		e.ok("secret-file", f.path, "is there, and not readable by others")
+		e.ok("secret-file", f.path, "is there, and not for others to read")
+		e.keptFrom("secret-readers", f.path, f.user)
 	case errors.Is(err, fs.ErrPermission):
 		e.unchecked("secret-file", f.path, "may not be read by this user: run doctor as root")
 	default:
