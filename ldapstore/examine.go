@@ -111,6 +111,17 @@ func (s *Store) removeMarkers(ctx context.Context, own string, now time.Time) er
 // generalizedTime is what directories write (RFC 4517 section 3.3.13), for time.Parse.
 const generalizedTime = "20060102150405Z"
 
+// WithoutMarkers are the key-check values of the site, sorted, without the markers of Lag.
+func WithoutMarkers(known []string) []string {
+	return slices.Sorted(func(yield func(string) bool) {
+		for _, v := range known {
+			if !strings.HasPrefix(v, markerPrefix) && !yield(v) {
+				return
+			}
+		}
+	})
+}
+
 // changedAt is modifyTimestamp of the site's entry (RFC 4512 section 3.4.2).
 func (s *Store) changedAt(ctx context.Context) (at time.Time, err error) {
 	err = s.readWriter(ctx, func(c *conn) error {

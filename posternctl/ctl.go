@@ -143,32 +143,59 @@ func (c *ctl) open(roles ...string) (*app.Config, *ldapstore.Store, error) {
 	return cfg, store, nil
 }
 
-// desk opens all that a change needs. The keys are compared with the directory
-// first: a record sealed with a wrong one could be read by nobody else.
+// desk opens all that a change needs, and sees to what follows from it: sessions end,
+// owners are told.
 func (c *ctl) desk() (*desk.Desk, error) {
-	cfg, err := c.load()
+	d, cfg, err := c.bareDesk()
 	if err != nil {
 		return nil, err
 	}
-	store, ring, err := cfg.OpenStore(account.RoleDoor, account.RoleFactor)
+	d.Recorder = effect.Fanout{d.audit, c.sessions(cfg, d.store), c.mails(cfg, d.store, d.audit)}
+	return &d.Desk, nil
+}
+
+// quietDesk is desk for the canary: nobody reads its mail, and its sessions are doctor's.
+func (c *ctl) quietDesk() (*desk.Desk, error) {
+	d, _, err := c.bareDesk()
 	if err != nil {
 		return nil, err
+	}
+	return &d.Desk, nil
+}
+
+// bareDesk is a desk that writes the audit log and does no more.
+type bareDesk struct {
+	desk.Desk
+	store *ldapstore.Store
+	audit effect.Recorder
+}
+
+// bareDesk compares the keys with the directory first: a record sealed with a wrong one
+// could be read by nobody else.
+func (c *ctl) bareDesk() (*bareDesk, *app.Config, error) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	store, ring, err := cfg.OpenStore(account.RoleDoor, account.RoleFactor)
+	if err != nil {
+		return nil, nil, err
 	}
 	c.closers = append(c.closers, store.Close)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	known, err := store.KeyChecks(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := ring.Check(known); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	recorder, err := c.recorder(cfg, systemLog)
+	audit, err := c.recorder(cfg, systemLog)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &desk.Desk{Store: store, Recorder: effect.Fanout{recorder, c.sessions(cfg, store), c.mails(cfg, store, recorder)}, Now: time.Now}, nil
+	return &bareDesk{desk.Desk{Store: store, Recorder: audit, Now: time.Now}, store, audit}, cfg, nil
 }
 
 // actor is who the audit log says did it.

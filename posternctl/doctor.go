@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +31,7 @@ type doctorFlags struct {
 	canaryBase, canaryDomain       string
 	adminDN, adminPasswordFile     string
 	adminExternal, withoutOK       bool
+	compare                        []string
 }
 
 func (c *ctl) doctorCommand() *cobra.Command {
@@ -38,11 +41,13 @@ func (c *ctl) doctorCommand() *cobra.Command {
 			"and try every door with a canary: its app password must open, its main password must not.\n\n" +
 			"The canary is an account that you prepared ([doctor] in the configuration, or --canary-user), or one that doctor\n" +
 			"makes below --canary-base as the directory's administrator, and removes again, also when it is interrupted.\n\n" +
+			"To compare mail hosts: run it with --json on one, and with --compare FILE on the other. No secret is in the file.\n\n" +
 			"Exit codes: 0 all is right (warnings count as right), 1 something is wrong, 75 nothing is wrong and something\n" +
 			"could not be looked at.",
 		Example: "  posternctl doctor --canary-base ou=people,dc=example,dc=test --admin-external\n" +
 			"  posternctl doctor --canary-user canary@example.test --canary-password-file /etc/postern/canary.password\n" +
-			"  posternctl doctor --no-login --json",
+			"  posternctl doctor --no-login --json > mail2.json\n" +
+			"  posternctl doctor --compare mail2.json",
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.doctor(cmd.Context(), &f) }}
 	flags := cmd.Flags()
@@ -58,6 +63,7 @@ func (c *ctl) doctorCommand() *cobra.Command {
 	flags.StringVar(&f.adminDN, "admin-dn", "", "`DN` of the directory's administrator, who makes it")
 	flags.StringVar(&f.adminPasswordFile, "admin-password-file", "", "`file` with the administrator's password")
 	flags.BoolVar(&f.adminExternal, "admin-external", false, "be the administrator by SASL EXTERNAL on ldapi://, as the system's user")
+	flags.StringSliceVar(&f.compare, "compare", nil, "`files` with what doctor --json printed on other hosts: name what must be the same there, and is not")
 	flags.BoolVar(&f.withoutOK, "problems", false, "show only what is not right")
 	return cmd
 }
@@ -79,9 +85,14 @@ func (c *ctl) doctor(ctx context.Context, f *doctorFlags) error {
 	}
 	cfg, err := c.load()
 	if err != nil {
-		return c.showReport(configReport(err), f)
+		return c.showReport(configReport(err), nil, f)
 	}
-	o := doctor.Options{Config: cfg, Root: f.root, Skip: f.skip, NoLogin: f.noLogin,
+	if !signal.Ignored(syscall.SIGHUP) { // nohup
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP) // the canary goes with the terminal, too
+		defer stop()
+	}
+	o := doctor.Options{Config: cfg, Root: f.root, Skip: f.skip, NoLogin: f.noLogin, Version: version, Compare: readHosts(f.compare),
 		Doveconf: cmp.Or(f.doveconf, found("doveconf")), Postconf: cmp.Or(f.postconf, found("postconf"))}
 	if o.Postconf == "none" {
 		o.Postconf = ""
@@ -91,7 +102,22 @@ func (c *ctl) doctor(ctx context.Context, f *doctorFlags) error {
 			return err
 		}
 	}
-	return c.showReport(doctor.Run(ctx, o), f)
+	report, host := doctor.Run(ctx, o)
+	return c.showReport(report, &host, f)
+}
+
+// readHosts reads the files of --compare. One that cannot be read is a finding.
+func readHosts(files []string) []doctor.OtherHost {
+	var list []doctor.OtherHost
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		var host doctor.Host
+		if err == nil {
+			host, err = doctor.ReadHost(text)
+		}
+		list = append(list, doctor.OtherHost{File: file, Host: host, Err: err})
+	}
+	return list
 }
 
 func checkSkips(ids []string) error {
@@ -130,7 +156,7 @@ func isFile(path string) bool {
 // canary is the account by which the doors are tried, from flags or configuration; nil
 // if none is named.
 func (c *ctl) canary(cfg *app.Config, f *doctorFlags) (*doctor.Canary, error) {
-	k := &doctor.Canary{User: cmp.Or(f.canaryUser, cfg.Doctor.Canary), Open: c.desk, Actor: c.actor()}
+	k := &doctor.Canary{User: cmp.Or(f.canaryUser, cfg.Doctor.Canary), Open: c.quietDesk, Actor: c.actor()}
 	if f.canaryBase != "" && f.canaryUser == "" {
 		k.User = ""
 	}
@@ -198,14 +224,18 @@ var marks = map[doctor.Status]string{
 }
 
 // showReport prints the findings, by group, and returns the exit code as an error.
-func (c *ctl) showReport(r doctor.Report, f *doctorFlags) error {
+func (c *ctl) showReport(r doctor.Report, host *doctor.Host, f *doctorFlags) error {
 	status := r.Status()
 	if c.json {
 		counts := object{}
 		for s := range marks {
 			counts[string(s)] = r.Count(s)
 		}
-		if err := c.print(object{"status": status, "counts": counts, "findings": r, "time": stamp(time.Now())}); err != nil {
+		o := object{"status": status, "counts": counts, "findings": r, "time": stamp(time.Now())}
+		if host != nil {
+			o["host"] = host
+		}
+		if err := c.print(o); err != nil {
 			return err
 		}
 	} else {

@@ -127,4 +127,3 @@ func (e *examination) removeLeft(ctx context.Context, b *bird) {
 		e.warn("canary-left", left.DN, "was left by a run that was killed: removed now")
 	}
 }
-

@@ -17,6 +17,7 @@ const (
 	groupPostfix   = "Postfix"
 	groupDoors     = "The doors, tried"
 	groupSite      = "Site"
+	groupHosts     = "Other hosts"
 )
 
 // Catalogue lists all that can be found, in the order of the report.
@@ -44,12 +45,13 @@ func Catalogue() []Entry {
 		{"auth-question", groupDaemons, "Dovecot can be asked about main passwords, where `login.main_password` wants that", "include contrib/dovecot/*-main-password.conf"},
 		{"dovecot", groupDovecot, "`doveconf -n -P` can be read, and is of a known version", "run doctor as root on the mail host, or give --doveconf"},
 		{"dovecot-cleartext", groupDovecot, "passwords need TLS", "2.3: disable_plaintext_auth = yes; 2.4: auth_allow_cleartext = no"},
+		{"dovecot-secrets", groupDovecot, "nobody but root and Dovecot reads the files of its configuration that hold the API key, the nonce and doveadm's key", "chmod 0600 the file, owned by root"},
 		{"passdb-missing", groupDovecot, "Postern's passdb is there", "include one of contrib/dovecot's doors"},
 		{"passdb-result", groupDovecot, "`result_failure`, `result_internalfail` and `result_success` of Postern's passdb make its answer final", "result_failure = return-fail and result_internalfail = return-fail, as in contrib/dovecot"},
 		{"passdb-door", groupDovecot, "the door can do what `login.main_password` asks for", "use the Lua door"},
 		{"lua-script", groupDovecot, "the Lua script is the one of this version", "copy contrib/dovecot/postern.lua over it; doveadm reload"},
-		{"lua-settings", groupDovecot, "nobody else reads the Lua script's settings (Dovecot 2.3), which hold the API key", "chmod 0640, group dovecot"},
-		{"vsz-limit", groupDovecot, "checkpassword can start within `vsz_limit`", "service auth { vsz_limit = 2G }"},
+		{"lua-settings", groupDovecot, "nobody but root and Dovecot reads the Lua script's settings (Dovecot 2.3), which hold the API key", "chmod 0640, owned by root, group dovecot"},
+		{"vsz-limit", groupDovecot, "checkpassword starts within `vsz_limit` of service auth: it is started ten times", "service auth { vsz_limit = 2G }"},
 		{"passdb-twice", groupDovecot, "Postern's passdb is there once", "remove one"},
 		{"passdb-other", groupDovecot, "no other passdb lets main passwords in, before, behind or beside Postern's", "remove it (doveconf -n shows it, perhaps from an include such as auth-system.conf.ext); for a passdb of your own see docs/guides/own-passdb.md"},
 		{"passdb-fields", groupDovecot, "a passdb that adds fields behind Postern's has a final refusal", "result_failure = return-fail"},
@@ -62,7 +64,7 @@ func Catalogue() []Entry {
 		{"policy-cred-id", groupPolicy, "the second question carries `cred_id`", "take auth_policy_request_attributes from contrib/dovecot"},
 		{"policy-attributes", groupPolicy, "the questions carry everything else, too", "take auth_policy_request_attributes from contrib/dovecot"},
 		{"policy-hash", groupPolicy, "`auth_policy_hash_mech` and `auth_policy_hash_truncate` are as Postern computes them", "auth_policy_hash_mech = sha256, auth_policy_hash_truncate = 32"},
-		{"policy-nonce", groupPolicy, "`auth_policy_hash_nonce` is that of `policyserver.hash_nonce_file`", "paste the content of that file; doveadm reload"},
+		{"policy-nonce", groupPolicy, "`auth_policy_hash_nonce` is that of `policyserver.hash_nonce_file` on this host; other hosts: --compare", "paste the content of that file; doveadm reload"},
 		{"policy-times", groupPolicy, "Dovecot asks before and after, and a missing answer refuses nobody", "take the settings from contrib/dovecot/2.3-policy.conf (2.4-policy.conf)"},
 		{"sasl-client", groupDovecot, "who else logs people in by Dovecot's auth sockets: Exim, XMPP servers", "give that program app passwords for its service, or close the socket"},
 		{"auth-socket", groupDovecot, "no protocol (ManageSieve, submission, LMTP) asks an auth server of its own", "remove the setting"},
@@ -82,6 +84,12 @@ func Catalogue() []Entry {
 		{"door-main", groupDoors, "the main password is refused", "the findings about Dovecot and Postfix say who takes it"},
 		{"door-wrong", groupDoors, "a wrong password is refused", "the findings about Dovecot and Postfix say who takes it"},
 		{"door-app", groupDoors, "the app password is taken", "posternctl user show; the logs of policyserver and Dovecot say why"},
+		{"hosts-versions", groupHosts, "with --compare: the other host has the same versions of Postern and Dovecot", "upgrade the older one; a report: posternctl doctor --json > FILE, on the other host"},
+		{"hosts-keys", groupHosts, "keys that both hosts have are the same", "copy the key files of the right host: docs/guides/keys.md"},
+		{"hosts-site", groupHosts, "both hosts see the same keys registered in the directory", "let [directory] name servers that replicate each other"},
+		{"hosts-secrets", groupHosts, "secrets that hosts have in common are the same: `hash_nonce_file`, doveadm's keys, Redis's password, clients' keys", "copy the file, restart the daemons; for the nonce change Dovecot's auth_policy_hash_nonce, too"},
+		{"hosts-settings", groupHosts, "settings that must be the same are: all but addresses, paths and sizes; those of the pages where both have a webhook", "one postern.toml for all hosts"},
+		{"hosts-dovecot", groupHosts, "passdbs, mechanisms, Lua script and auth policy of Dovecot are the same", "configure both alike; if you want them to differ: --skip hosts-dovecot"},
 	}
 }
 
@@ -96,7 +104,7 @@ func byID() map[string]Entry {
 
 // Groups are the groups of findings, in the order of the report.
 func Groups() []string {
-	return []string{groupFiles, groupDirectory, groupDaemons, groupDovecot, groupPolicy, groupPostfix, groupSite, groupDoors}
+	return []string{groupFiles, groupDirectory, groupDaemons, groupDovecot, groupPolicy, groupPostfix, groupSite, groupDoors, groupHosts}
 }
 
 // ConfigFinding is a report's one line when the configuration itself is wrong.

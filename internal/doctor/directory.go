@@ -39,6 +39,7 @@ func (e *examination) directory(ctx context.Context) {
 		e.unchecked("key-check", "", err.Error())
 		return
 	}
+	e.keyChecks = ldapstore.WithoutMarkers(known)
 	if err := ring.Check(known); err != nil {
 		e.wrong("key-check", e.Config.Keys.Directory, err.Error())
 	} else {

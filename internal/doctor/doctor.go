@@ -80,20 +80,33 @@ type Options struct {
 	// leaves the try out.
 	Canary  *Canary
 	NoLogin bool
+	// Version is that of the program; Compare are other hosts, with their problems where
+	// one could not be read.
+	Version string
+	Compare []OtherHost
 	// Now is time.Now outside tests.
 	Now func() time.Time
+}
+
+// OtherHost is one to compare with, or why it could not be read.
+type OtherHost struct {
+	File string
+	Host Host
+	Err  error
 }
 
 // examination is one run.
 type examination struct {
 	Options
-	report  Report
-	dovecot *dovecot // nil: could not be read
-	postfix *postfix // nil: none, or could not be read
+	report    Report
+	dovecot   *dovecot // nil: could not be read
+	postfix   *postfix // nil: none, or could not be read
+	keyChecks []string // of the directory, sorted; nil: could not be read
 }
 
-// Run makes all checks. It never fails: what could not be looked at is a finding.
-func Run(ctx context.Context, o Options) Report {
+// Run makes all checks, and says what this host can be compared by. It never fails: what
+// could not be looked at is a finding.
+func Run(ctx context.Context, o Options) (Report, Host) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -104,7 +117,15 @@ func Run(ctx context.Context, o Options) Report {
 	} {
 		check(ctx)
 	}
-	return e.report
+	own := e.describe()
+	for _, other := range e.Compare {
+		if other.Err != nil {
+			e.unchecked("hosts-versions", other.File, other.Err.Error())
+			continue
+		}
+		e.compareHosts(own, other.Host)
+	}
+	return e.report, own
 }
 
 // add adds a finding. ID and status decide the rest.

@@ -13,9 +13,11 @@ import (
 type dovecot struct {
 	*block
 	version string // "2.3" or "2.4"
+	full    string // "2.3.19.1 (9b53102964)"
+	file    string // "/etc/dovecot/dovecot.conf"; empty if doveconf does not say
 }
 
-var versionLine = regexp.MustCompile(`^# (2\.[0-9]+)\.`)
+var versionLine = regexp.MustCompile(`^# ((2\.[0-9]+)\.[^:\n]*)(?:: (/[^\n]+))?`)
 
 // readDovecot asks doveconf. -P shows the secrets, of which two are compared with
 // Postern's own; nothing of it is ever printed.
@@ -34,13 +36,14 @@ func (e *examination) readDovecot(ctx context.Context) {
 		e.unchecked("dovecot", e.Doveconf, "this is not what doveconf -n prints: no line names the version")
 		return
 	}
-	if m[1] != "2.3" && m[1] != "2.4" {
+	if m[2] != "2.3" && m[2] != "2.4" {
 		e.unchecked("dovecot", e.Doveconf, "Dovecot "+m[1]+" is none that doctor knows (2.3, 2.4)")
 		return
 	}
-	e.dovecot = &dovecot{parseDoveconf(text), m[1]}
-	e.ok("dovecot", e.Doveconf, "Dovecot "+m[1]+"; its configuration was read")
+	e.dovecot = &dovecot{parseDoveconf(text), m[2], strings.TrimSpace(m[1]), strings.TrimSpace(m[3])}
+	e.ok("dovecot", e.Doveconf, "Dovecot "+m[2]+"; its configuration was read")
 	e.cleartext()
+	e.pastedSecrets()
 }
 
 // cleartext: passwords over connections without TLS.

@@ -41,9 +41,8 @@ func (e *examination) keyFile(role string) {
 	_, err := e.Config.OpenRing(role)
 	switch {
 	case err == nil:
-		e.ok("key-file", path, "is whole, and not for others to read")
 		e.owner(path)
-		e.keptFrom("key-readers", path)
+		e.kept("key-file", "key-readers", secretFile{path: path})
 	case errors.Is(err, fs.ErrNotExist) && role != account.RoleDoor:
 		e.ok("key-file", path, "is not on this host")
 	case errors.Is(err, fs.ErrPermission):
@@ -51,6 +50,15 @@ func (e *examination) keyFile(role string) {
 	default:
 		e.wrong("key-file", path, err.Error())
 	}
+}
+
+// kept says that a file is as it should be, if nobody else can read it either.
+func (e *examination) kept(id, readers string, f secretFile) {
+	if e.keptFrom(readers, f.path, f.user) {
+		e.ok(id, f.path, "is there; root and the daemons alone can read it")
+		return
+	}
+	e.ok(id, f.path, "is there")
 }
 
 // keyDirectory: who may write it may put another key there.
@@ -158,8 +166,7 @@ func (e *examination) secret(f secretFile) {
 	_, err := secretfile.Read(f.path)
 	switch {
 	case err == nil:
-		e.ok("secret-file", f.path, "is there, and not for others to read")
-		e.keptFrom("secret-readers", f.path, f.user)
+		e.kept("secret-file", "secret-readers", f)
 	case errors.Is(err, fs.ErrPermission):
 		e.unchecked("secret-file", f.path, "may not be read by this user: run doctor as root")
 	default:

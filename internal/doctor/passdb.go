@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -15,7 +14,7 @@ import (
 
 // passdbs looks at the chain: Postern's must be there, first among those that take
 // passwords, and final.
-func (e *examination) passdbs(context.Context) {
+func (e *examination) passdbs(ctx context.Context) {
 	if e.dovecot == nil {
 		return
 	}
@@ -25,7 +24,7 @@ func (e *examination) passdbs(context.Context) {
 		e.wrong("passdb-missing", "", "no passdb is Postern's: every other one lets main passwords in")
 	} else {
 		e.ok("passdb-missing", list[at].named(), "Postern is asked")
-		e.ourPassdb(&list[at])
+		e.ourPassdb(ctx, &list[at])
 	}
 	clean := true
 	for i := range list {
@@ -41,7 +40,7 @@ func (e *examination) passdbs(context.Context) {
 
 // ourPassdb: its refusal, and its "could not check", must be the end (FACTS: Dovecot's
 // default for both is to go on).
-func (e *examination) ourPassdb(p *passdb) {
+func (e *examination) ourPassdb(ctx context.Context, p *passdb) {
 	final := true
 	for _, name := range []string{"result_failure", "result_internalfail"} {
 		if v := p.get(name, "continue"); v != "return-fail" {
@@ -67,7 +66,7 @@ func (e *examination) ourPassdb(p *passdb) {
 	case "lua":
 		e.luaScript(p)
 	case "checkpassword":
-		e.addressSpace()
+		e.addressSpace(ctx, p)
 		if e.Config.Login.MainPassword != app.MainByBind || e.Config.Login.UnknownUser == "next" {
 			e.wrong("passdb-door", p.named(), "checkpassword cannot say \"ask the next passdb\", which login.main_password or login.unknown_user demands")
 		}
@@ -162,34 +161,6 @@ func (e *examination) cache(list []passdb) {
 	}
 }
 
-// leastSpace is what Go's runtime reserves where checkpassword starts it; on amd64 the
-// program enters below the runtime and lives in 16 MB.
-const (
-	leastSpace      = 2 << 30
-	leastSpaceAMD64 = 16 << 20
-)
-
-// addressSpace: vsz_limit of service auth is RLIMIT_AS of checkpassword.
-func (e *examination) addressSpace() {
-	text := e.dovecot.one("service", "auth").get("vsz_limit", "")
-	limit, ok := size(text)
-	if text == "" || text == "18446744073709551615 B" {
-		limit, ok = size(e.dovecot.get("default_vsz_limit", "256M"))
-	}
-	least := uint64(leastSpace)
-	if runtime.GOARCH == "amd64" {
-		least = leastSpaceAMD64
-	}
-	switch {
-	case !ok:
-		e.unchecked("vsz-limit", "service auth", "vsz_limit cannot be read")
-	case limit != 0 && limit < least:
-		e.wrong("vsz-limit", "service auth", fmt.Sprintf("vsz_limit of service auth is %d MB: checkpassword dies at start, which Dovecot takes for a temporary failure", limit>>20))
-	default:
-		e.ok("vsz-limit", "service auth", "checkpassword has room to start")
-	}
-}
-
 var (
 	settingsLine = regexp.MustCompile(`(?m)^local settings_file = ".*"$`)
 	cacheKeyFunc = regexp.MustCompile(`(?m)^[^-\n]*\bauth_passdb_get_cache_key\b`)
@@ -232,4 +203,5 @@ func (e *examination) luaSettings(p *passdb, script string) {
 	_, path, _ := strings.Cut(settingsLine.FindString(script), `"`)
 	path = e.inRoot(strings.TrimSuffix(path, `"`))
 	e.mode("lua-settings", path, 0o027)
+	e.keptFrom("lua-settings", path, e.asks(p)...)
 }

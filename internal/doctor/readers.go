@@ -117,31 +117,37 @@ func hasAccessList(path string) bool {
 
 // keptFrom finds who can read a secret, but for those who must: root, the daemons' user,
 // and who else is named. A file of mode 0640 is as secret as its group is small; users
-// of a directory (nsswitch) are not seen.
-func (e *examination) keptFrom(id, path string, who ...string) {
-	users, err := systemUsers("")
-	if err != nil {
+// of a directory (nsswitch) are not seen. It adds a finding only if it returns false.
+func (e *examination) keptFrom(id, path string, who ...string) bool {
+	root := ""
+	if e.Root != "" && strings.HasPrefix(path, e.Root) {
+		root = e.Root // which has users of its own
+	}
+	users, err1 := systemUsers(root)
+	names, err2 := readersOf(path, users)
+	if err := errors.Join(err1, err2); err != nil {
 		e.unchecked(id, path, "who can read it was not looked at: "+err.Error())
-		return
+		return false
 	}
 	if hasAccessList(path) {
 		e.unchecked(id, path, "has an access list (getfacl), which doctor does not read")
-		return
-	}
-	names, err := readersOf(path, users)
-	if err != nil {
-		e.unchecked(id, path, "who can read it was not looked at: "+err.Error())
-		return
+		return false
 	}
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return strings.HasPrefix(name, "postern") || slices.Contains(who, name) || e.ownsKeys(users, name)
 	})
-	if len(names) > 0 {
-		e.wrong(id, path, fmt.Sprintf("can be read by %s, by its owner, group or mode", strings.Join(names, ", ")))
-		return
+	if len(names) == 0 {
+		return true
 	}
-	e.ok(id, path, "can be read by root and the daemons alone")
+	if n := len(names) - namedReaders; n > 1 {
+		names = append(names[:namedReaders], fmt.Sprintf("%d more", n))
+	}
+	e.wrong(id, path, fmt.Sprintf("can be read by %s, by its owner, group or mode", strings.Join(names, ", ")))
+	return false
 }
+
+// namedReaders is how many are named; with a file for everybody it would be all of passwd.
+const namedReaders = 5
 
 // ownsKeys reports whether the user is the one to whom the directory of keys belongs: the
 // daemons' own, on a host that has named it otherwise.

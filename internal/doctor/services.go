@@ -94,25 +94,28 @@ func (e *examination) penalty() {
 	e.warn("anvil-penalty", "service anvil", "Dovecot's own penalty makes everybody behind an address wait up to 15 s for one neighbour's mistakes, webmail's users among them")
 }
 
+// asks are the users as whom Dovecot asks a passdb.
+func (e *examination) asks(p *passdb) []string {
+	internal := e.dovecot.get("default_internal_user", "dovecot")
+	service, def := "auth", internal
+	if p.driver == "lua" {
+		service, def = "auth-worker", "root"
+	}
+	user := strings.ReplaceAll(e.dovecot.one("service", service).get("user", def), "$default_internal_user", internal)
+	return []string{valueOr(user, "root"), internal}
+}
+
 // socketUsers: the users whose processes ask on policyserver's unix socket.
 func (e *examination) socketUsers() {
-	internal := e.dovecot.get("default_internal_user", "dovecot")
 	for _, p := range e.dovecot.passdbs() {
 		if !p.ours || p.driver == "lua" && p.one("lua_settings", "").get("socket", "") == "" {
 			continue
 		}
-		service, def := "auth", internal
-		if p.driver == "lua" {
-			service, def = "auth-worker", "root"
-		}
-		user := strings.ReplaceAll(e.dovecot.one("service", service).get("user", def), "$default_internal_user", internal)
-		if user == "" {
-			user = "root"
-		}
+		user := e.asks(&p)[0]
 		if slices.Contains(e.Config.Policyserver.SocketUsers, user) || e.Root != "" {
 			e.ok("socket-users", "policyserver.socket_users", "names "+user)
 			continue
 		}
-		e.wrong("socket-users", "policyserver.socket_users", "lacks "+user+", as which service "+service+" asks: every login fails temporarily")
+		e.wrong("socket-users", "policyserver.socket_users", "lacks "+user+", as which Dovecot asks: every login fails temporarily")
 	}
 }

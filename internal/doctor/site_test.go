@@ -68,7 +68,7 @@ func examine(t *testing.T, o doctor.Options) (doctor.Report, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
-	r := doctor.Run(ctx, o)
+	r, _ := doctor.Run(ctx, o)
 	var b strings.Builder
 	for _, f := range r {
 		if f.Group == "unknown" {

@@ -181,7 +181,17 @@ func (d *Dovecot) Reconfigure(o DovecotOptions) error {
 	for name, text := range o.Files {
 		door[name] = d.fill(text)
 	}
-	return writeFiles(d.Dir, door)
+	if err := writeFiles(d.Dir, door); err != nil {
+		return err
+	}
+	for name := range door { // as contrib's files with secrets say
+		if name == "policy.conf" || name == "doveadm.conf" {
+			if err := os.Chmod(filepath.Join(d.Dir, name), 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // start runs the master process and waits for the greeting of a login process,
