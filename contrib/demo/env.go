@@ -35,6 +35,8 @@ func variables(s *mailtest.Site) []variable {
 		{"DEMO_WEBHOOK_KEY", s.Webmail.HookKey, "its X-API-Key; return_to must begin with $DEMO_WEBMAIL/"},
 		{"DEMO_CONFIG", s.Path, "postern.toml"},
 		{"DEMO_DOVECOT_CONF", filepath.Join(s.Dovecot.Dir, "dovecot.conf"), "dovecot.conf"},
+		{"DEMO_POSTFIX_CONF", s.Postfix.Dir, "directory of Postfix's main.cf"},
+		{"DEMO_ADMIN_PASSWORD_FILE", adminFile(s), "password of cn=admin,$DEMO_LDAP_BASE, the directory's administrator"},
 		{"DEMO_BIN", bin, "Postern's programs"},
 		{"DEMO_PASSWORD", mailtest.Password, "main password of every account"},
 	}
@@ -77,6 +79,13 @@ func writeHeader(s *mailtest.Site) error {
 	return os.WriteFile(headerFile(s), []byte("X-API-Key: "+s.Webmail.HookKey+"\n"), 0o600)
 }
 
+// adminFile holds the directory administrator's password, for doctor.
+func adminFile(s *mailtest.Site) string { return filepath.Join(s.Dir, "admin.password") }
+
+func writeAdmin(s *mailtest.Site) error {
+	return os.WriteFile(adminFile(s), []byte(mailtest.Password+"\n"), 0o600)
+}
+
 // quote makes a value one word for the shell, and leaves plain ones plain.
 func quote(s string) string {
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
@@ -91,7 +100,7 @@ func quote(s string) string {
 func welcome(s *mailtest.Site, w io.Writer) {
 	fmt.Fprintf(w, "\nWhat runs now (as shell variables in %s):\n\n", envFile())
 	for _, v := range variables(s) {
-		fmt.Fprintf(w, "  %-17s %-46s %s\n", v.name, v.value, v.meaning)
+		fmt.Fprintf(w, "  %-24s %-46s %s\n", v.name, v.value, v.meaning)
 	}
 	fmt.Fprint(w, strings.NewReplacer("@WEBMAIL@", browserURL(s), "@ENV@", envFile(), "@DIR@", stateDir, "@SUDO@", sudo()).Replace(tryThis))
 }
@@ -127,5 +136,7 @@ Try in another terminal:
   posternctl app-password create carol@example.test --name phone
   curl -u carol@example.test imap://$DEMO_IMAP/INBOX
   posternctl user show carol@example.test
+  posternctl doctor --doveconf "doveconf -c $DEMO_DOVECOT_CONF" --postconf "postconf -c $DEMO_POSTFIX_CONF" \
+    --canary-base ou=people,$DEMO_LDAP_BASE --admin-dn cn=admin,$DEMO_LDAP_BASE --admin-password-file $DEMO_ADMIN_PASSWORD_FILE
   @SUDO@tail -f @DIR@/postern/audit.jsonl
 `

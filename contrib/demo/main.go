@@ -178,7 +178,7 @@ func start(ctx context.Context) (*mailtest.Site, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(pidFile()))
 	}
-	if err := errors.Join(link(site), writeHeader(site), writeWelcome(site), writeEnv(site)); err != nil {
+	if err := errors.Join(link(site), writeHeader(site), writeAdmin(site), writeWelcome(site), writeEnv(site)); err != nil {
 		stopSite(site)
 		return nil, err
 	}

@@ -128,9 +128,10 @@ func (e *examination) indexes(ctx context.Context, store *ldapstore.Store) {
 	case err != nil && os.Geteuid() != 0:
 		e.unchecked("index", "", "only root on the directory's host sees its configuration")
 	case err != nil:
-		e.unchecked("index", "", "the directory does not show its configuration to root here (it is another host's, or not OpenLDAP)")
+		e.unchecked("index", "", "the directory does not show its configuration (cn=config) to whom doctor logs in as: it is another host's, or not OpenLDAP")
 	case len(missing) > 0:
-		e.warn("index", strings.Join(missing, ", "), "there is no index for equality: logins become slow with many accounts")
+		e.add(Finding{ID: "index", Status: Warning, Subject: strings.Join(missing, ", "), Remedy: "load contrib/slapd/postern-index.ldif",
+			Text: "there is no index for equality: logins become slow with many accounts"})
 	default:
 		e.ok("index", "", "what Postern searches by is indexed")
 	}

@@ -120,7 +120,7 @@ func Run(ctx context.Context, o Options) (Report, Host) {
 	own := e.describe()
 	for _, other := range e.Compare {
 		if other.Err != nil {
-			e.unchecked("hosts-versions", other.File, other.Err.Error())
+			e.unchecked("hosts", other.File, other.Err.Error())
 			continue
 		}
 		e.compareHosts(own, other.Host)
@@ -135,7 +135,7 @@ func (e *examination) add(f Finding) {
 		entry.Group = "unknown" // a defect, which a test finds
 	}
 	f.Group = entry.Group
-	if f.Status != OK && f.Remedy == "" {
+	if f.Status != OK && f.Status != Skipped && f.Remedy == "" {
 		f.Remedy = entry.Remedy
 	}
 	for _, id := range e.Skip {

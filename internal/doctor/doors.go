@@ -21,6 +21,8 @@ type door struct {
 	addr    string
 	tls     bool
 	byRule  bool // by Dovecot's default: it need not be there
+
+	anywhere bool // other hosts can reach it
 }
 
 // dovecotDoors are the login services and their listeners, with Dovecot's defaults.
@@ -80,7 +82,8 @@ func (e *examination) dovecotListeners(service string, client mailclient.Service
 			return
 		}
 		addr := e.dovecot.listenerAddress(s, l, port)
-		list = append(list, door{client, fmt.Sprintf("%s at %s", def.name, addr), addr, secured, !set})
+		elsewhere := slices.ContainsFunc(e.dovecot.listenerAddresses(s, l), func(a string) bool { return !isLoopback(a) })
+		list = append(list, door{client, fmt.Sprintf("%s at %s", def.name, addr), addr, secured, !set, elsewhere})
 	}
 	for _, def := range defaults {
 		seen[def.name] = true
@@ -101,7 +104,7 @@ func postfixDoor(s *smtpd) door {
 	}
 	port = valueOr(map[string]string{"smtp": "25", "submission": "587", "submissions": "465", "smtps": "465"}[port], port)
 	addr := joinPort(host, port)
-	return door{mailclient.SMTP, "smtp at " + addr, addr, s.yes("smtpd_tls_wrappermode"), false}
+	return door{mailclient.SMTP, "smtp at " + addr, addr, s.yes("smtpd_tls_wrappermode"), false, !isLoopback(host)}
 }
 
 // doors tries each: the app password opens it, so that it works at all; the main

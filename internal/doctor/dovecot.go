@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -50,11 +51,30 @@ func (e *examination) readDovecot(ctx context.Context) {
 func (e *examination) cleartext() {
 	d := e.dovecot
 	open := d.version == "2.3" && strings.EqualFold(d.get("disable_plaintext_auth", "yes"), "no") || d.yes("auth_allow_cleartext")
+	if open && e.onlyHere() {
+		e.ok("dovecot-cleartext", "", "passwords are taken without TLS, and all doors are on loopback addresses of this host")
+		return
+	}
 	if open {
 		e.warn("dovecot-cleartext", "", "Dovecot takes passwords over connections without TLS from everywhere")
 		return
 	}
 	e.ok("dovecot-cleartext", "", "passwords need TLS, but on this host")
+}
+
+// onlyHere reports whether every login service listens on loopback addresses alone.
+func (e *examination) onlyHere() bool {
+	for _, d := range dovecotDoors {
+		if !e.speaks(d.protocol) {
+			continue
+		}
+		for _, door := range e.dovecotListeners(d.service, d.client, d.listeners) {
+			if door.anywhere {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // passdb is one passdb of the chain.
@@ -164,10 +184,21 @@ func size(text string) (n uint64, ok bool) {
 	return n << shift, true
 }
 
+// listenerAddresses are those of a service's listener.
+func (d *dovecot) listenerAddresses(service, listener *block) []string {
+	text := listener.get("address", listener.get("listen", service.get("listen", d.get("listen", "*"))))
+	return strings.Fields(strings.ReplaceAll(text, ",", " "))
+}
+
+// isLoopback reports whether only this host reaches an address.
+func isLoopback(address string) bool {
+	ip := net.ParseIP(strings.Trim(address, "[]"))
+	return address == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // listenerAddress is where a client on this host finds a service's listener.
 func (d *dovecot) listenerAddress(service, listener *block, port string) string {
-	text := listener.get("address", listener.get("listen", service.get("listen", d.get("listen", "*"))))
-	for _, a := range strings.Fields(strings.ReplaceAll(text, ",", " ")) {
+	for _, a := range d.listenerAddresses(service, listener) {
 		switch a {
 		case "*":
 			return "127.0.0.1:" + port

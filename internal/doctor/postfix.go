@@ -104,7 +104,8 @@ func (e *examination) smtpAuth(context.Context) {
 		if port25(s.name) {
 			e.warn("postfix-port25", s.name, "logins are offered on port 25, where other mail servers deliver: guessing there looks like mail")
 		}
-		if !s.yes("smtpd_tls_auth_only") && !s.yes("smtpd_tls_wrappermode") && s.get("smtpd_tls_security_level", "") != "encrypt" {
+		onlyHere := s.get("inet_interfaces", "all") == "loopback-only" || strings.Contains(s.name, ":") && isLoopback(s.name[:strings.LastIndex(s.name, ":")])
+		if !onlyHere && !s.yes("smtpd_tls_auth_only") && !s.yes("smtpd_tls_wrappermode") && s.get("smtpd_tls_security_level", "") != "encrypt" {
 			e.warn("postfix-tls", s.name, "passwords are taken over connections without TLS")
 		}
 	}

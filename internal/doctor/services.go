@@ -40,7 +40,11 @@ func (e *examination) authClients() {
 	for _, l := range auth.all("inet_listener") {
 		if port := l.get("port", "0"); port != "0" {
 			fine = false
-			e.warn("sasl-client", "inet_listener "+l.name, "whoever reaches port "+port+" can ask Dovecot about passwords")
+			who := "whoever reaches port " + port
+			if !slices.ContainsFunc(e.dovecot.listenerAddresses(auth, l), func(a string) bool { return !isLoopback(a) }) {
+				who = "every program on this host, by port " + port + ","
+			}
+			e.warn("sasl-client", "inet_listener "+l.name, who+" can ask Dovecot about passwords, and say that the question comes from any address")
 		}
 	}
 	if fine {

@@ -95,9 +95,8 @@ func has(r doctor.Report, id string, s doctor.Status) bool {
 }
 
 // ignored is what a test's site is by its nature: without TLS on some ports, with an
-// inet listener for its own use, with slapd's configuration hidden, and on a machine whose
-// clock somebody else may keep.
-var ignored = map[string]bool{"dovecot-cleartext": true, "postfix-tls": true, "sasl-client": true, "index": true, "canary": true, "clock-kept": true}
+// inet listener for its own use, and on a machine whose clock somebody else may keep.
+var ignored = map[string]bool{"dovecot-cleartext": true, "postfix-tls": true, "sasl-client": true, "canary": true, "clock-kept": true}
 
 func TestA13_GreenSite(t *testing.T) {
 	mailtest.Long(t)

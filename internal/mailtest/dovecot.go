@@ -185,7 +185,7 @@ func (d *Dovecot) Reconfigure(o DovecotOptions) error {
 		return err
 	}
 	for name := range door { // as contrib's files with secrets say
-		if name == "policy.conf" || name == "doveadm.conf" {
+		if name == "policy.conf" || name == "doveadm.conf" || name == "dovecot.conf" {
 			if err := os.Chmod(filepath.Join(d.Dir, name), 0o600); err != nil {
 				return err
 			}

@@ -92,6 +92,7 @@ objectClass: olcDatabaseConfig
 olcDatabase: {0}config
 olcRootDN: @CONFIG@
 olcRootPW: @PASSWORD@
+olcAccess: to * by dn.exact=@ROOT@ read
 
 dn: olcDatabase={1}mdb,cn=config
 objectClass: olcDatabaseConfig
