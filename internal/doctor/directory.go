@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/internal/account"
+	"postern/internal/seal"
 	"postern/ldapstore"
 )
 
@@ -31,9 +32,16 @@ func (e *examination) directory(ctx context.Context) {
 		return
 	}
 	defer store.Close()
-	if !e.diagnose(ctx, store) {
-		return
-	}
+	e.diagnose(ctx, store)
+	e.registeredKeys(ctx, store, ring)
+	e.lag(ctx, store)
+	e.kernelClock(syscall.Adjtimex)
+	e.anonymous(ctx, store)
+	e.indexes(ctx, store)
+}
+
+// registeredKeys: a host with other keys than the site's can read nothing.
+func (e *examination) registeredKeys(ctx context.Context, store *ldapstore.Store, ring *seal.Ring) {
 	known, err := store.KeyChecks(ctx)
 	if err != nil {
 		e.unchecked("key-check", "", err.Error())
@@ -48,10 +56,6 @@ func (e *examination) directory(ctx context.Context) {
 	if ring.CanVerify() && !ring.KnowsTickets(known) {
 		e.wrong("ticket-pub", e.Config.PublicKeyPath(), "is not of this site's ticket key: webmail's tickets are refused here")
 	}
-	e.lag(ctx, store)
-	e.kernelClock(syscall.Adjtimex)
-	e.anonymous(ctx, store)
-	e.indexes(ctx, store)
 }
 
 // presentRoles are those whose key this host has.
@@ -65,25 +69,21 @@ func (e *examination) presentRoles() []string {
 	return list
 }
 
-// diagnose is what the daemons' -check finds. It returns false if nothing else can be
-// looked at.
-func (e *examination) diagnose(ctx context.Context, store *ldapstore.Store) bool {
+// diagnose is what the daemons' -check finds.
+func (e *examination) diagnose(ctx context.Context, store *ldapstore.Store) {
 	err := store.Diagnose(ctx)
 	if err == nil {
 		e.ok("directory", strings.Join(e.Config.Directory.ReadURIs, " "), "answers; schema, bases and the service account's rights are right")
-		return true
+		return
 	}
-	reached := true
 	for line := range strings.Lines(err.Error()) {
 		line = strings.TrimSpace(line)
 		if strings.Contains(line, account.ErrUnavailable.Error()) {
-			reached = false
 			e.unchecked("directory", "", line)
 			continue
 		}
 		e.wrong("directory", "", line)
 	}
-	return reached
 }
 
 // lag writes a marker and waits until every server shows it; by the way the
