@@ -192,11 +192,11 @@ func (s *Store) Another(ctx context.Context, but ...account.ID) (*account.Accoun
 				return nil
 			}
 		}
-		if a.Damage() != nil || len(a.Values(account.KindState)) == 0 {
-			return nil
+		if len(a.Values(account.KindState)) > 0 {
+			found = a
+			return errEnough
 		}
-		found = a
-		return errEnough
+		return nil
 	})
 	if errors.Is(err, errEnough) {
 		err = nil
