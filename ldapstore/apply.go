@@ -17,6 +17,8 @@ import (
 // only together with an edit of State, whose body then says which Members remain:
 // repairing damage is for the caller to decide.
 //
+// With a.Asserted the Modify is made only if the entry's version is still a.Version.
+//
 // After success a describes what was written, and Stored of every edit's Now is
 // set, so that the next Apply needs no search in between. After an error a is
 // unchanged.
@@ -41,11 +43,14 @@ func (s *Store) Apply(ctx context.Context, a *account.Account, edits ...account.
 }
 
 func (s *Store) writePlan(ctx context.Context, a *account.Account, p *plan) error {
-	if s.cfg.Layout == LayoutSubtree && !a.HasHolder {
+	if s.cfg.Layout == LayoutSubtree && !a.HasHolder && !a.Asserted {
 		req := p.addRequest()
 		return s.addError(a.Holder, s.write(ctx, func(c *conn) error { return c.Add(req) }))
 	}
 	req := p.modifyRequest()
+	if err := assert(a, req); err != nil {
+		return err
+	}
 	err := s.write(ctx, func(c *conn) error { return c.Modify(req) })
 	if p.text != nil && a.HasHolder && doubled(err) {
 		return fmt.Errorf("%w: %w", account.ErrConflict, err)

@@ -10,7 +10,7 @@ import (
 // the wire: the library makes a tree of packets of each request, and hands it and its
 // answers through four goroutines, which together cost more than the operation itself
 // (docs/performance.md). They are the library's in all else: the same arguments, the
-// same errors. What has controls is the library's own.
+// same errors. What answers with controls is the library's own.
 
 // Search is the library's, but the entries have their values as bytes only.
 func (c *conn) Search(req *ldap.SearchRequest) (*ldap.SearchResult, error) {
@@ -54,18 +54,33 @@ func (c *conn) Bind(dn, password string) error {
 
 // Modify is the library's.
 func (c *conn) Modify(req *ldap.ModifyRequest) error {
-	if c.wire == nil || len(req.Controls) > 0 {
+	if c.wire == nil {
 		return c.Conn.Modify(req)
 	}
 	_, err := c.wire.do(tagModified, 0, func(r *request) {
-		defer r.end(r.begin(tagModify))
-		r.text(tagString, req.DN)
-		defer r.end(r.begin(tagSequence))
-		for _, change := range req.Changes {
-			r.change(change)
-		}
+		r.modify(req)
+		r.controls(req.Controls)
 	})
 	return err
+}
+
+func (r *request) modify(req *ldap.ModifyRequest) {
+	defer r.end(r.begin(tagModify))
+	r.text(tagString, req.DN)
+	defer r.end(r.begin(tagSequence))
+	for _, change := range req.Changes {
+		r.change(change)
+	}
+}
+
+func (r *request) controls(list []ldap.Control) {
+	if len(list) == 0 {
+		return
+	}
+	defer r.end(r.begin(tagControls))
+	for _, c := range list {
+		r.bytes = append(r.bytes, c.Encode().Bytes()...)
+	}
 }
 
 func (r *request) change(c ldap.Change) {

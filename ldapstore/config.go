@@ -234,6 +234,9 @@ func (c *Config) attributes() (user, holder []string) {
 	if c.Layout == LayoutEntry {
 		user = append(user, holder...)
 	}
+	if c.versioned() {
+		user = append(user, attrVersion)
+	}
 	slices.Sort(user)
 	return slices.Compact(user), holder
 }

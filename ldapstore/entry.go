@@ -65,6 +65,9 @@ func (s *Store) identity(e *ldap.Entry) (*account.Account, error) {
 	if s.cfg.Layout == LayoutSubtree {
 		a.Holder = s.holderDN(id)
 	}
+	if s.cfg.versioned() {
+		a.Version = value(e, attrVersion)
+	}
 	return a, nil
 }
 

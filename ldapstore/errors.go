@@ -56,7 +56,8 @@ const (
 // was to add what has one value, such as the account's first State.
 func (s *Store) modifyError(dn string, first bool, err error) error {
 	switch {
-	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchAttribute, ldap.LDAPResultAttributeOrValueExists, ldap.LDAPResultNoSuchObject),
+	case ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchAttribute, ldap.LDAPResultAttributeOrValueExists, ldap.LDAPResultNoSuchObject,
+		ldap.LDAPResultAssertionFailed),
 		// Two first writes: the loser would make it have two values.
 		first && ldap.IsErrorWithCode(err, ldap.LDAPResultConstraintViolation):
 		return fmt.Errorf("%w: %w", account.ErrConflict, err)

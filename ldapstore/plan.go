@@ -269,6 +269,6 @@ func (p *plan) commit() {
 	for _, w := range p.written {
 		*w.into = w.record
 	}
-	p.account.HasHolder = true
+	p.account.HasHolder, p.account.Version = true, "" // the entry has another now
 	p.account.Attach(p.after, p.ring)
 }

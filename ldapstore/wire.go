@@ -122,7 +122,8 @@ const (
 	tagModified   = 0x67
 	tagReference  = 0x73
 
-	tagSimple = 0x80 // a bind's password
+	tagSimple   = 0x80 // a bind's password
+	tagControls = 0xa0
 )
 
 // take reports whether the message belongs to the call under way, and reads it then.

@@ -61,6 +61,12 @@ type Account struct {
 	// SwitchedOff says that an administrator has switched Postern off for a while: the
 	// main password is enough for everybody (package siteswitch).
 	SwitchedOff bool
+	// Version differs after whatever changed of the entry, that is all above but Policy and
+	// what only time changes, and the records. Empty: the directory does not tell.
+	Version string
+	// Asserted makes Apply change the account only as it was read: it is a conflict if
+	// Version is not the entry's any more, or not known.
+	Asserted bool
 	// HasHolder reports that the holder entry exists and carries the object class.
 	HasHolder bool
 

@@ -146,6 +146,7 @@ func (s *SignIn) Answer(ctx context.Context, v *Visit, r Reply) Answer {
 	if s.mustRenew(&v.person) {
 		return s.renew(ctx, v, t.response.Proof)
 	}
+	s.answers.keep(v.t.ID, t.person, s.now())
 	return s.answered(v, code{Proof: t.response.Proof, Epoch: v.t.Epoch}, r.Trust)
 }
 

@@ -35,6 +35,9 @@ func (s *SignIn) Exchange(ctx context.Context, client, transactionToken, codeTok
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.gate.settings.Deadline)
 	defer cancel()
+	if r, ok := s.unchanged(ctx, &t, &c); ok {
+		return r
+	}
 	for try := range exchangeTries {
 		p, reason, err := s.read(ctx, t.ref())
 		if err != nil {
@@ -55,6 +58,25 @@ func (s *SignIn) Exchange(ctx context.Context, client, transactionToken, codeTok
 	return ended(account.Unavailable, DirectoryDown)
 }
 
+// unchanged is the exchange of an account in which nothing has changed since the answer:
+// the one Modify itself finds that out, so there is nothing to read. False: not so, or
+// nobody knows, and only reading tells.
+func (s *SignIn) unchanged(ctx context.Context, t *transaction, c *code) (Result, bool) {
+	p, ok := s.answers.take(t.ID, s.now())
+	if !ok {
+		return Result{}, false
+	}
+	edits, body, reason := s.redeem(t, c, p)
+	if reason != "" {
+		return Result{}, false
+	}
+	live, err := s.begin(ctx, t, p, body, edits)
+	if err != nil {
+		return Result{}, false
+	}
+	return s.exchanged(t, c, p, live), true
+}
+
 // exchangeOnce is unavailable with reason Busy when somebody was faster.
 func (s *SignIn) exchangeOnce(ctx context.Context, t *transaction, c *code, p person) Result {
 	if live, err := s.again(t, p); !errors.Is(err, account.ErrNoRecord) {
@@ -70,12 +92,17 @@ func (s *SignIn) exchangeOnce(ctx context.Context, t *transaction, c *code, p pe
 	live, err := s.begin(ctx, t, p, body, edits)
 	switch {
 	case err == nil:
-		s.noteTrusted(t, p, c)
-		return s.in(t, p, live, body.Via)
+		return s.exchanged(t, c, p, live)
 	case errors.Is(err, account.ErrConflict):
 		return ended(account.Unavailable, Busy)
 	}
 	return ended(account.Unavailable, DirectoryDown)
+}
+
+// exchanged is the result of a session that has just begun.
+func (s *SignIn) exchanged(t *transaction, c *code, p person, live *Live) Result {
+	s.noteTrusted(t, p, c)
+	return s.in(t, p, live, live.Via)
 }
 
 // again is the session that an earlier exchange of the same transaction began. Errors:

@@ -59,7 +59,8 @@ type Tokens interface {
 //
 //	Begin (password) → Open, Answer (the browser, on our page) → Exchange → Renew … → End
 //
-// Every step reads the account anew. Nobody has a credential before Exchange, which
+// Every step reads the account anew, or writes only if nothing has changed since the
+// step before (answers.go). Nobody has a credential before Exchange, which
 // spends the factor and adds the session in one Modify.
 type SignIn struct {
 	gate      *Gate
@@ -72,8 +73,9 @@ type SignIn struct {
 	recorder  effect.Recorder
 	settings  SignInSettings
 
-	claims *claims
-	turns  turns // tries of one account come one after the other
+	claims  *claims
+	answers answers
+	turns   turns // tries of one account come one after the other
 }
 
 // SignInParts are what a SignIn stands on.

@@ -78,8 +78,10 @@ func newSite(t *testing.T, defaults policy.Settings) *site {
 }
 
 // node is one webhook more.
-func (w *site) node() (*login.SignIn, *login.Gate) {
-	g := login.New(login.Parts{Store: w.store, Prover: w.ring, Recorder: w.trail, Now: w.clock, Tickets: w.ring},
+func (w *site) node() (*login.SignIn, *login.Gate) { return w.nodeOn(w.store) }
+
+func (w *site) nodeOn(store account.Store) (*login.SignIn, *login.Gate) {
+	g := login.New(login.Parts{Store: store, Prover: w.ring, Recorder: w.trail, Now: w.clock, Tickets: w.ring},
 		login.Settings{Deadline: 10 * time.Second, MaxBinds: 8, WebmailNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	w.t.Cleanup(func() { g.Close(ctx) })
 	backup := factor.NewBackupFactor(2)
