@@ -37,8 +37,11 @@ func testMeasure(t *testing.T) {
 	r := row{name: "row", concurrent: 2, ours: "fast", contenders: []contender{
 		{"fast", open(sleeper(2 * time.Millisecond))}, {"slow", open(sleeper(10 * time.Millisecond))}, {name: "missing"},
 	}}
+	var used time.Duration
+	r.cpu = func() (time.Duration, error) { used += 6 * time.Millisecond; return used, nil }
 	list, err := measure(context.Background(), o, r)
-	if err != nil || len(list) != 1 || list[0].Reference != "slow" || list[0].Ratio != 5 {
+	if err != nil || len(list) != 1 || list[0].Reference != "slow" || list[0].Ratio != 5 ||
+		list[0].OursP50 != 2 || list[0].TheirsP50 != 10 || list[0].OursCPU != 100 || list[0].TheirsCPU != 500 {
 		t.Fatalf("%+v, %v", list, err)
 	}
 	if err := writeResults(o.out, list); err != nil {

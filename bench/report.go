@@ -12,10 +12,10 @@ import (
 // printTable prints the results for people.
 func printTable(out io.Writer, all []result) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(w, "row\tours\treference\ttheirs\tunit\tratio\tp99 ms\ttheirs\t")
+	_, _ = fmt.Fprintln(w, "row\tours\treference\ttheirs\tunit\tratio\tp50 ms\ttheirs\tp99 ms\ttheirs\tCPU µs\ttheirs\t")
 	for _, r := range all {
-		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%s\t%.0f\t%s\t%.2f\t%.1f\t%.1f\t\n",
-			r.Name, r.Ours, r.Reference, r.Theirs, r.Unit, r.Ratio, r.OursP99, r.TheirsP99)
+		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%s\t%.0f\t%s\t%.2f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\t\n",
+			r.Name, r.Ours, r.Reference, r.Theirs, r.Unit, r.Ratio, r.OursP50, r.TheirsP50, r.OursP99, r.TheirsP99, r.OursCPU, r.TheirsCPU)
 	}
 	_ = w.Flush()
 }

@@ -81,7 +81,7 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 		return exitOK
 	}
 	harden.NoCoreFiles()
-	tuneMemory()
+	TuneMemory()
 	cfg, err := app.Load(*path)
 	if err != nil {
 		return p.report(stderr, err)
@@ -140,11 +140,11 @@ func CheckStore(ctx context.Context, cfg *app.Config, roles ...string) error {
 	return ring.Check(values)
 }
 
-// tuneMemory lets the heap, of which little lives longer than a request, grow to
+// TuneMemory lets the heap, of which little lives longer than a request, grow to
 // five times what does before it is collected, up to a limit: that saves an eighth of
 // the processor time of a login for some 20 MB (docs/performance.md). Who sets GOGC or
 // GOMEMLIMIT decides otherwise.
-func tuneMemory() {
+func TuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}

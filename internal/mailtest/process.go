@@ -236,3 +236,20 @@ func runWith(ctx context.Context, input, name string, args ...string) (string, e
 	}
 	return string(out), nil
 }
+
+// cpu is the processor time, user and system, that the server has used so far, in ticks
+// of 10 ms (proc(5), /proc/pid/stat).
+func (p *process) cpu() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(b), ") ") // the name may have blanks
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("%s: /proc tells %q", p.name, b)
+	}
+	user, err := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err, err2)
+}

@@ -170,6 +170,9 @@ func (s *Slapd) Shutdown() {
 	s.proc.stop()
 }
 
+// ProcessorTime is what the server has used so far, to 10 ms.
+func (s *Slapd) ProcessorTime() (time.Duration, error) { return s.proc.cpu() }
+
 // Restart stops the server if it runs, and starts it on the same ports.
 func (s *Slapd) Restart(ctx context.Context) error {
 	s.Shutdown()
