@@ -86,6 +86,6 @@ func expect(t *testing.T, told *net.UnixConn, want string) {
 	}
 	n, err := told.Read(buf)
 	if err != nil || string(buf[:n]) != want {
-		t.Errorf("told %q, %v, not %s", buf[:n], err, want)
+		t.Fatalf("told %q, %v, not %s", buf[:n], err, want)
 	}
 }
