@@ -25,7 +25,7 @@ type server struct {
 	times      times
 	gate       *login.Gate
 	recorder   effect.Recorder // of changes
-	fieldNames []string // configured reply fields, in a fixed order
+	fieldNames []string        // configured reply fields, in a fixed order
 	apiKey     account.Secret
 	uids       map[uint32]bool // who may ask on the unix socket
 }

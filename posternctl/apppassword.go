@@ -17,7 +17,7 @@ import (
 
 func (c *ctl) appPasswordCommand() *cobra.Command {
 	return group("app-password", "App passwords of mail programs", c.appPasswordCreate(), c.appPasswordList(),
-		c.command(command{"revoke USER ID", "End an app password at once", 2, 2, c.revokeAppPassword}))
+		c.command(command{"revoke USER ID", "End an app password at once", 2, 2, c.revokeAppPassword}), c.appPasswordRenew())
 }
 
 // appFlags are what app-password create takes.
@@ -145,6 +145,26 @@ func (c *ctl) revokeAppPassword(ctx context.Context, d *desk.Desk, args []string
 	o.addTime("revoked", revoked.Ended)
 	o.addUse(revoked.Used)
 	return c.print(o)
+}
+
+func (c *ctl) appPasswordRenew() *cobra.Command {
+	cmd := c.command(command{"renew USER ID", "Let an app password work again that has expired, or was unused for too long", 2, 2, c.renewAppPassword})
+	cmd.Long = "Let an app password work again that has expired, or that nobody used for as long as policy says. It is as if it was\n" +
+		"made now, with the same text and for as long as it was made for. A revoked one stays revoked."
+	cmd.Example = "  posternctl app-password renew ada@example.test k3vq"
+	return cmd
+}
+
+func (c *ctl) renewAppPassword(ctx context.Context, d *desk.Desk, args []string) error {
+	renewed, err := d.RenewAppPassword(ctx, c.actor(), args[0], args[1])
+	if err != nil {
+		return err
+	}
+	c.say("App password %s %q of %s works again, until %s.", renewed.ID, renewed.Name, renewed.User, when(renewed.Expires, "revoked"))
+	if !c.json {
+		return nil
+	}
+	return c.print(appPassword(&renewed, d.Now()))
 }
 
 const appPasswordHeader = "ID,NAME,STATE,SERVICES,NETWORKS,CREATED,EXPIRES,LAST USED"

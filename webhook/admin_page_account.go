@@ -33,7 +33,7 @@ func (t *turn) account(c *console, name string, status int, p *web.Problem) {
 	now := t.s.now()
 	page := &web.AdminAccount{Admin: t.adminOf(c, policy.DomainName(a.Domain), a, p), Name: a.Name, AdminStanding: t.standing(a, &view.Summary), Cause: cause(&view),
 		Methods: adminMethods(&view), Backup: adminBackup(&view), Devices: adminDevices(view.Devices), Sessions: adminSessions(view.Sessions),
-		Apps: adminApps(liveApps(view.AppPasswords, now)), Main: mainUses(view.MainUses), EnrolUntil: view.EnrolUntil,
+		Apps: adminApps(view.AppPasswords, now), Main: mainUses(view.MainUses), EnrolUntil: view.EnrolUntil,
 		NeedsToken: needsToken(&view), Resettable: a.TwoFactor()}
 	if !view.EnrolUntil.After(now) {
 		page.EnrolUntil = time.Time{}
@@ -90,10 +90,12 @@ func adminBackup(view *desk.Overview) *web.BackupState {
 	return &web.BackupState{Total: b.Left + b.BackupCount.Used, Used: b.BackupCount.Used, Created: b.Created}
 }
 
-func adminApps(list []desk.AppPassword) []web.AppRow {
+func adminApps(list []desk.AppPassword, now time.Time) []web.AppRow {
 	var rows []web.AppRow
 	for _, a := range list {
-		rows = append(rows, appRow(&a))
+		if a.State(now) != desk.AppRevoked {
+			rows = append(rows, appRow(&a, now))
+		}
 	}
 	return rows
 }

@@ -135,3 +135,11 @@ func (t *turn) appsEndPost() {
 		return web.Notice{Code: web.DoneAppsRevoked}, nil
 	})
 }
+
+// appRenewPost lets an app password work again that has stopped.
+func (t *turn) appRenewPost() {
+	t.carry(func(o *login.Owner) (web.Notice, error) {
+		renewed, err := t.s.desk.RenewAppPassword(t.r.Context(), o.Actor(), o.Account.Name, t.field(web.FieldID))
+		return web.Notice{Code: web.DoneAppRenewed, Name: renewed.Name}, err
+	})
+}

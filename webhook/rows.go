@@ -65,17 +65,21 @@ func sessions(o *login.Owner, list []desk.Session) []web.Session {
 
 func apps(o *login.Owner, list []desk.AppPassword, now time.Time) web.AppList {
 	l := web.AppList{Allowed: o.Policy.AppPasswords, Max: o.Policy.AppPasswordMax}
-	for _, a := range liveApps(list, now) {
-		row := appRow(&a)
+	for _, a := range list {
+		if a.State(now) == desk.AppRevoked {
+			continue
+		}
+		row := appRow(&a, now)
 		row.Flagged = a.Created.Before(o.Account.PasswordChanged)
 		l.List = append(l.List, row)
 	}
 	return l
 }
 
-func appRow(a *desk.AppPassword) web.AppRow {
+func appRow(a *desk.AppPassword, now time.Time) web.AppRow {
 	row := web.AppRow{Credential: web.Credential{ID: a.ID, Name: a.Name, Created: a.Created, Used: a.Used.At},
 		Services: a.Services, Expires: a.Expires, UsedService: a.Used.Service, UsedFrom: addressText(a.Used.From)}
+	row.Expired, row.Unused = a.State(now) == desk.AppExpired, a.State(now) == desk.AppUnused
 	for _, p := range a.Networks {
 		row.Networks = append(row.Networks, p.String())
 	}
@@ -83,7 +87,7 @@ func appRow(a *desk.AppPassword) web.AppRow {
 }
 
 func liveApps(list []desk.AppPassword, now time.Time) []desk.AppPassword {
-	return slices.DeleteFunc(slices.Clone(list), func(a desk.AppPassword) bool { return a.State(now) != "active" })
+	return slices.DeleteFunc(slices.Clone(list), func(a desk.AppPassword) bool { return a.State(now) != desk.AppActive })
 }
 
 // events is what the account itself remembers, the newest first.

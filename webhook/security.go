@@ -28,6 +28,7 @@ var securityPages = map[string]page{
 	web.PathDevicesEnd:    {get: ask(web.AskDevicesEnd), post: (*turn).devicesEndPost},
 	web.PathDisable:       {get: ask(web.AskDisable), post: (*turn).disablePost},
 	web.PathAppPassword:   {get: (*turn).appGet, post: (*turn).appPost},
+	web.PathAppRenew:      {get: func(t *turn) { t.redirect(t.path(web.PathSecurity)) }, post: (*turn).appRenewPost},
 	web.PathAppsEnd:       {get: ask(web.AskAppsEnd), post: (*turn).appsEndPost},
 	web.PathSeen:          {post: (*turn).seenPost},
 	web.PathLogout:        {post: (*turn).leaveSettings},

@@ -140,6 +140,9 @@ func (s *server) Serve(ctx context.Context) error {
 	if err == nil {
 		err = s.SendMails(ctx)
 	}
+	if err := s.EndSessions(ctx); err != nil { // a policyserver on this host may have what is missing here
+		s.log.Warn("live sessions are left to the policyserver of this host", "error", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,16 @@ func (r *Record) UnusedEnds(eff policy.Effective) time.Time {
 	return last.Add(time.Duration(eff.AppPasswordUnusedDays) * 24 * time.Hour)
 }
 
+// StopsAt is when an app password stops to work: when it expires, or nobody has used it
+// for too long, whichever comes first; zero: never.
+func (r *Record) StopsAt(eff policy.Effective) (at time.Time, unused bool) {
+	end := r.UnusedEnds(eff)
+	if !end.IsZero() && (r.Expires.IsZero() || end.Before(r.Expires)) {
+		return end, true
+	}
+	return r.Expires, false
+}
+
 // AppLive is Live of an app password under a policy: one that nobody used for too long
 // has expired.
 func (r *Record) AppLive(eff policy.Effective, now time.Time) bool {

@@ -84,6 +84,9 @@ type Record struct {
 	Ended   time.Time `cbor:"4,keyasint,omitzero"` // zero: live; else a tombstone
 	Used    Use       `cbor:"5,keyasint,omitzero"`
 	Body    []byte    `cbor:"6,keyasint,omitempty"` // the kind's own state, CBOR
+	// Stopped is when a sweep saw, and told, that an app password has expired. Nothing is
+	// decided by it: whether it works, policy says (AppLive).
+	Stopped time.Time `cbor:"7,keyasint,omitzero"`
 	// Stored is the sealed value as read: what a swap compares. Nil on a record
 	// that is not stored yet.
 	Stored []byte `cbor:"-"`
@@ -158,6 +161,8 @@ type State struct {
 	// PasswordSeen is Account.PasswordChanged as it was last seen, in microseconds of
 	// Unix time; 0: never.
 	PasswordSeen int64 `cbor:"22,keyasint,omitempty"`
+	// Access is what the last sweep saw of what policy refuses.
+	Access Access `cbor:"25,keyasint,omitempty"`
 }
 
 // MainUse is one mail program that still uses the main password of an account

@@ -145,10 +145,7 @@ func (c *Config) LoginSettings() (login.Settings, error) {
 		MaxBinds:         l.MaxBinds,
 		HelpURL:          l.HelpURL,
 		ReturnUser:       l.ReturnUser,
-		Observe:          make(map[string]login.Period),
-	}
-	for domain, until := range l.Observe {
-		s.Observe[strings.ToLower(domain)] = login.Period{Until: until}
+		Observe:          c.observed(),
 	}
 	var err error
 	if s.WebmailNetworks, err = c.WebmailNetworks(); err != nil {
@@ -166,6 +163,14 @@ func (c *Config) LoginSettings() (login.Settings, error) {
 	}
 	s.HashNonce = account.NewSecret(nonce)
 	return s, nil
+}
+
+func (c *Config) observed() map[string]login.Period {
+	all := make(map[string]login.Period)
+	for domain, until := range c.Login.Observe {
+		all[strings.ToLower(domain)] = login.Period{Until: until}
+	}
+	return all
 }
 
 // masters reads the networks of login.master_users.

@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"postern/internal/desk"
+	"postern/internal/login"
 )
 
 // Sweep configures the passes over all accounts.
 type Sweep struct {
-	Every Duration `toml:"every" doc:"How often policyserver and webhook look through all accounts: what is older than privacy.retention is deleted. \"0s\": never; then run posternctl sweep yourself."`
+	Every Duration `toml:"every" doc:"How often policyserver and webhook look through all accounts: what is older than privacy.retention is deleted, owners are told of app passwords that have expired, and live sessions end that policy does not allow any more. \"0s\": never; then run posternctl sweep yourself."`
 }
 
 func defaultSweep() Sweep { return Sweep{Every: Duration(time.Hour)} }
@@ -62,5 +63,19 @@ func (c *Config) PurgeSpools(now time.Time) (int, error) {
 	return n, errors.Join(errs...)
 }
 
+// maxEndings is how many duties to end live sessions wait in the spool at most, as far as
+// sweeps go: a whole domain must not lose its sessions, and come back, in the same second.
+const maxEndings = 1000
+
 // SweepOf is what a pass over all accounts does at this site.
-func (c *Config) SweepOf() desk.Sweep { return desk.Sweep{Keep: c.Privacy.Keep()} }
+func (c *Config) SweepOf() (desk.Sweep, error) {
+	s := desk.Sweep{Keep: c.Privacy.Keep()}
+	spool, err := c.OpenSpool()
+	if spool == nil || err != nil {
+		return s, err
+	}
+	waiting, err := spool.List()
+	settings := login.Settings{Observe: c.observed()}
+	s.Observed, s.MostEndings = settings.Observed, max(0, maxEndings-len(waiting))
+	return s, err
+}

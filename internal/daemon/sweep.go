@@ -26,18 +26,27 @@ func (b *Base) Sweep(ctx context.Context, r effect.Recorder) {
 			case <-ctx.Done():
 				return
 			}
-			b.sweep(ctx, d)
 			wait = every
+			if more := b.sweep(ctx, d); more {
+				wait = min(every, sweepAgain)
+			}
 		}
 	}()
 }
 
+// sweepAgain is when a pass goes on that has ended as many live sessions as may be at once.
+const sweepAgain = time.Minute
+
 // sweep is one pass. Without the right keys all accounts would look damaged.
-func (b *Base) sweep(ctx context.Context, d *desk.Desk) {
+func (b *Base) sweep(ctx context.Context, d *desk.Desk) (more bool) {
 	if !b.KeysFit() {
-		return
+		return false
 	}
-	done, err := d.Sweep(ctx, desk.Root(b.name), b.Store, b.Config.SweepOf())
+	s, err := b.Config.SweepOf()
+	if err != nil {
+		b.Log.Warn("sweeping: the spool of live sessions", "error", err)
+	}
+	done, err := d.Sweep(ctx, desk.Root(b.name), b.Store, s)
 	if done.Changed > 0 {
 		b.Log.Info("swept", "accounts", done.Accounts, "done", done.String())
 	}
@@ -47,4 +56,5 @@ func (b *Base) sweep(ctx context.Context, d *desk.Desk) {
 	if _, err := b.Config.PurgeSpools(time.Now()); err != nil {
 		b.Log.Warn("files that were set aside are not removed", "error", err)
 	}
+	return done.Deferred > 0
 }

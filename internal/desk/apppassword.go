@@ -27,15 +27,25 @@ type AppPassword struct {
 	Used     account.Use
 }
 
-// State says in a word whether it works: active, expired or revoked.
+// The words for whether an app password works.
+const (
+	AppActive  = "active"
+	AppExpired = "expired"
+	AppUnused  = "unused" // for too long: expired by policy
+	AppRevoked = "revoked"
+)
+
+// State says in a word whether it works.
 func (p *AppPassword) State(now time.Time) string {
 	switch {
 	case !p.Ended.IsZero():
-		return "revoked"
-	case over(p.Expires, now), over(p.Unused, now):
-		return "expired"
+		return AppRevoked
+	case over(p.Expires, now):
+		return AppExpired
+	case over(p.Unused, now):
+		return AppUnused
 	default:
-		return "active"
+		return AppActive
 	}
 }
 

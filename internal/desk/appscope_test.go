@@ -65,7 +65,7 @@ func TestP3_UnusedInLists(t *testing.T) {
 		t.Errorf("beside one in use: %v", err)
 	}
 	h.now = h.now.Add(time.Second)
-	if got := state(0); got != "expired" {
+	if got := state(0); got != "unused" {
 		t.Errorf("unused for a week: %s", got)
 	}
 	if s := Summarize(h.account(), h.now); s.AppPasswords != 0 {

@@ -28,6 +28,7 @@ var rights = map[effect.Action]admin.Right{
 	effect.BackupCodesMade:    admin.Provision,
 	effect.TOTPCodeShown:      admin.ShowCode,
 	effect.AppPasswordCreated: admin.CreateAppPassword,
+	effect.AppPasswordRenewed: admin.CreateAppPassword,
 	effect.ProfileFetched:     admin.CreateAppPassword,
 	effect.TwoFactorOff:       admin.Disable,
 	effect.PolicyChanged:      admin.SetPolicy,

@@ -42,6 +42,9 @@
 //	EndBypass                  bypass_ended                   sessions that it let in             -
 //	CreateAppPassword          app_password_created           -                                   -
 //	RevokeAppPassword          app_password_revoked           it                                  -
+//	RenewAppPassword           app_password_renewed           -                                   -
+//	Sweep                      swept, app_password_stopped,   what is over; live sessions that    -
+//	                           access_tightened               policy does not allow any more
 //
 // (1) but the session that the owner acts in (Actor.Session), which goes on in the new
 // epoch. (2) 2FA stays on: the account must enrol, by a token where policy asks for

@@ -175,6 +175,15 @@ func (r *recorder) lines() []string {
 	return lines
 }
 
+// take returns the events and forgets them.
+func (r *recorder) take() []effect.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.list
+	r.list = nil
+	return list
+}
+
 func (h *harness) wantEvents(want ...string) {
 	h.t.Helper()
 	if got := h.events.lines(); !slices.Equal(got, want) {

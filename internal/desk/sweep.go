@@ -22,8 +22,14 @@ type Sweep struct {
 	// Keep is how long it is remembered what users did, and from where; 0: as long as
 	// there is room. It counts in whole days (UTC), so that no account is written to
 	// more than once a day for it.
-	Keep   time.Duration
-	DryRun bool // change nothing
+	Keep time.Duration
+	// Observed reports whether nothing is refused yet in a domain. Nil: nobody looks what
+	// policy has come to refuse, for want of a way to end live sessions.
+	Observed func(domain string, now time.Time) bool
+	// MostEndings is how many accounts' live sessions end in one pass by what policy
+	// refuses; the next pass goes on.
+	MostEndings int
+	DryRun      bool // change nothing
 }
 
 // Swept says what a Sweep did, or in a dry run would have done.
@@ -33,7 +39,10 @@ type Swept struct {
 	Unreadable int // whose records do not match; they are left alone
 	Busy       int // that others kept changing; the next sweep sees to them
 	account.Forgotten
-	Removed Ended // records that were over
+	Removed  Ended // records that were over
+	Stopped  int   // app passwords that have expired
+	Endings  int   // accounts whose live sessions end, because policy has come to refuse them
+	Deferred int   // accounts beyond Sweep.MostEndings, left to the next pass
 }
 
 // String is the detail of the event.
@@ -45,6 +54,7 @@ func (s *Swept) String() string {
 	}{
 		{s.Changed, "accounts changed"}, {s.Happenings, "happenings"}, {s.MainUses, "uses of main passwords"}, {s.Forgotten.Uses, "addresses of last uses"},
 		{s.Browsers, "browsers"}, {s.Bypasses, "bypasses"}, {s.Tokens, "enrolment tokens"}, {s.Removed.total(), "records that were over"},
+		{s.Stopped, "app passwords that have expired"}, {s.Endings, "accounts whose live sessions end"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%s: %d", p.what, p.n))
@@ -61,8 +71,8 @@ type sweeping struct {
 	done Swept
 }
 
-// Sweep goes through all accounts that have records, as far as an error; what is returned
-// beside it was done. One event tells of all that was deleted. Errors: account.ErrUnavailable,
+// Sweep goes through all accounts that have records, and where live sessions can be ended
+// through those that have none, as far as an error; what is returned beside it was done. One event tells of all that was deleted. Errors: account.ErrUnavailable,
 // and those of the lister.
 func (d *Desk) Sweep(ctx context.Context, who Actor, l Lister, s Sweep) (Swept, error) {
 	w := &sweeping{Desk: d, Sweep: s, who: who, done: Swept{Removed: make(Ended)}}
@@ -73,6 +83,14 @@ func (d *Desk) Sweep(ctx context.Context, who Actor, l Lister, s Sweep) (Swept, 
 		w.done.Accounts++
 		return w.one(ctx, a)
 	})
+	if boxes, ok := l.(Mailboxes); err == nil && ok && s.Observed != nil {
+		err = boxes.Mailboxes(ctx, "", func(a *account.Account) error {
+			if a.HasHolder { // seen above
+				return ctx.Err()
+			}
+			return errors.Join(ctx.Err(), w.one(ctx, a))
+		})
+	}
 	if w.done.Changed > 0 && !s.DryRun {
 		e := effect.Event{Time: d.Now(), Action: effect.Swept, Outcome: "done", Detail: w.done.String()}
 		who.sign(&e)
@@ -90,6 +108,9 @@ func (w *sweeping) one(ctx context.Context, a *account.Account) error {
 	dr := &draft{account: a, who: w.who, now: w.Now(), state: a.State.Clone()}
 	tally, work := w.plan(dr)
 	switch {
+	case !work && tally.Deferred > 0:
+		w.done.Deferred++
+		return nil
 	case !work, a.DN == "": // a leaver's records: see posternctl leavers
 		return nil
 	case w.DryRun:
@@ -129,6 +150,9 @@ func (s *Swept) add(one *Swept) {
 	s.Changed += one.Changed
 	s.Forgotten.Add(one.Forgotten)
 	s.Removed.add(one.Removed)
+	s.Stopped += one.Stopped
+	s.Endings += one.Endings
+	s.Deferred += one.Deferred
 }
 
 // plan drafts all that is to do at one account, and counts it; false: nothing is.
@@ -137,6 +161,10 @@ func (w *sweeping) plan(dr *draft) (one Swept, work bool) {
 	dr.edits = append(dr.edits, dr.account.Overdue(dr.now)...)
 	for _, e := range dr.edits {
 		one.Removed[e.Was.Kind]++
+	}
+	if eff, err := dr.account.Policy.Resolve(); err == nil {
+		one.Stopped = dr.stopApps(eff)
+		w.tighten(dr, eff, &one)
 	}
 	if w.Keep > 0 {
 		one.Forgotten = dr.forget(dr.now.UTC().Truncate(24 * time.Hour).Add(-w.Keep))

@@ -29,6 +29,7 @@ const (
 	DeviceTrusted      Action = "device_trusted"
 	AppPasswordCreated Action = "app_password_created"
 	AppPasswordRevoked Action = "app_password_revoked"
+	AppPasswordRenewed Action = "app_password_renewed"
 	ProfileFetched     Action = "profile_fetched" // with an app password in it, for a device
 	TOTPAdded          Action = "totp_added"
 	TOTPRemoved        Action = "totp_removed"
@@ -93,7 +94,7 @@ type Event struct {
 	Proven  bool   `json:"-"` // with SecondFactor: after a right password or in a session
 	Left    int    `json:"-"` // backup codes that are left, with BackupCodeUsed
 	// Kept are the names of app passwords that go on, with PasswordChanged; At, when it
-	// was changed, as far as the directory tells.
+	// was changed, as far as the directory tells, or when an app password stopped to work.
 	Kept []string  `json:"-"`
 	At   time.Time `json:"-"`
 }

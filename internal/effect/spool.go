@@ -85,6 +85,8 @@ var endings = map[Action]bool{
 	RevokedAll:         false,
 	LoggedOutAll:       false,
 	AppPasswordRevoked: true,
+	AppPasswordStopped: true,
+	AccessTightened:    false,
 	WebSessionEnded:    true,
 	BypassGranted:      false, // when it is over: see Event.Until
 	BypassEnded:        false,

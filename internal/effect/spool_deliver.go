@@ -90,12 +90,27 @@ func (r *retry) failed(now time.Time, most time.Duration) {
 	r.next = now.Add(min(wait, most))
 }
 
-// Run delivers until ctx ends.
+// Run delivers until ctx ends. Of several daemons on one spool only one does, and another
+// goes on if that ends.
 func (d *Deliverer) Run(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
+	d.begin()
+	var unlock func()
+	defer func() {
+		if unlock != nil {
+			unlock()
+		}
+	}()
 	for {
-		d.Pass(ctx, time.Now())
+		if unlock == nil {
+			var err error
+			unlock, _, err = d.Spool.Lock()
+			d.tell("locking", err)
+		}
+		if unlock != nil {
+			d.Pass(ctx, time.Now())
+		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
@@ -116,11 +131,15 @@ func (d *Deliverer) Pass(ctx context.Context, now time.Time) {
 	}
 }
 
-// due lists what is to be done, with the progress that was made.
-func (d *Deliverer) due(now time.Time) []*job {
+func (d *Deliverer) begin() {
 	if d.retries == nil {
 		d.retries, d.unsaved = make(map[string]*retry), make(map[string]*Ending)
 	}
+}
+
+// due lists what is to be done, with the progress that was made.
+func (d *Deliverer) due(now time.Time) []*job {
+	d.begin()
 	all, err := d.Spool.List()
 	d.tell("reading", err)
 	var jobs []*job
@@ -183,7 +202,7 @@ func shows(a *account.Account, err error, e *Ending) bool {
 	for _, k := range []account.Kind{account.KindApp, account.KindSession} {
 		if id, ok := strings.CutPrefix(e.Credential, account.Credential(k, "")); ok {
 			r, err := a.Record(k, id)
-			return err != nil || !r.Ended.IsZero() // gone, or unusable
+			return err != nil || !r.Ended.IsZero() || !r.Stopped.IsZero() // gone, or unusable
 		}
 	}
 	unreadable := a.StateRecord == nil && a.TwoFactor()

@@ -299,10 +299,11 @@ func TestSpoolCannotBeWritten(t *testing.T) {
 }
 
 func TestEndingOf(t *testing.T) {
-	whole := []effect.Action{effect.TwoFactorOn, effect.TwoFactorOff, effect.Reset, effect.RevokedAll, effect.LoggedOutAll}
-	single := []effect.Action{effect.AppPasswordRevoked, effect.WebSessionEnded}
+	whole := []effect.Action{effect.TwoFactorOn, effect.TwoFactorOff, effect.Reset, effect.RevokedAll, effect.LoggedOutAll,
+		effect.RevokedSince, effect.Erased, effect.AccessTightened, effect.BypassGranted, effect.BypassEnded}
+	single := []effect.Action{effect.AppPasswordRevoked, effect.AppPasswordStopped, effect.WebSessionEnded}
 	for _, a := range append(slices.Concat(whole, single), effect.LoggedOut, effect.DeviceRemoved, effect.Renamed, effect.BackupCodesMade,
-		effect.EnrolTokenMade, effect.TOTPAdded, effect.TOTPRemoved, effect.AppPasswordCreated, effect.Login, effect.Damage) {
+		effect.EnrolTokenMade, effect.TOTPAdded, effect.TOTPRemoved, effect.AppPasswordCreated, effect.AppPasswordRenewed, effect.Swept, effect.Exported, effect.Login, effect.Damage) {
 		e := effect.Event{Action: a, Outcome: "done", Account: "x", User: "alice", Credential: "app:1", Epoch: 7, Time: began}
 		end, ends := effect.EndingOf(e)
 		got := fmt.Sprint(ends, end.Credential, end.Epoch)
@@ -370,7 +371,7 @@ func TestDeliveryFromReadOnlySpool(t *testing.T) {
 }
 
 // sessionAt is a read server that knows one session, live or ended.
-type sessionAt struct{ ended bool }
+type sessionAt struct{ ended, stopped bool }
 
 func (s *sessionAt) ReadServers() []string { return []string{"ldap"} }
 
@@ -390,6 +391,9 @@ func (s *sessionAt) Open(_ account.ID, k account.Kind, _ []byte) (account.Record
 	if s.ended {
 		r.Ended = began
 	}
+	if s.stopped {
+		r.Stopped = began
+	}
 	return r, nil
 }
 
@@ -404,6 +408,23 @@ func TestAttack40_DeliveryOfASession(t *testing.T) {
 	b.pass(2 * time.Minute)
 	b.want(h, 1)
 	server.ended = true
+	b.pass(4 * time.Minute)
+	b.pass(5 * time.Minute)
+	b.want(h, 3)
+}
+
+// That an app password has expired is shown by the note of the sweep: it has no end.
+func TestAttack40_DeliveryOfAStoppedAppPassword(t *testing.T) {
+	h := &host{name: "a"}
+	server := &sessionAt{}
+	b := newBench(t, nil, h)
+	b.Directory = server
+	b.put("alice", func(e *effect.Ending) {
+		e.Action, e.Credential, e.Epoch = effect.AppPasswordStopped, "session:s1", 0 // the rule is that of both kinds
+	})
+	b.pass(0)
+	b.want(h, 1)
+	server.stopped = true
 	b.pass(4 * time.Minute)
 	b.pass(5 * time.Minute)
 	b.want(h, 3)

@@ -2,6 +2,7 @@ package effect
 
 import (
 	"strings"
+	"time"
 
 	"postern/internal/account"
 )
@@ -31,6 +32,9 @@ const (
 	TopicAppCreated      Topic = "app_created"
 	TopicAppRevoked      Topic = "app_revoked"
 	TopicAppRevokedTried Topic = "app_revoked_tried" // somebody still uses it
+	TopicAppExpired      Topic = "app_expired"
+	TopicAppUnused       Topic = "app_unused" // expired, because nobody used it
+	TopicAppRenewed      Topic = "app_renewed"
 	TopicAllRevoked      Topic = "all_revoked"
 	TopicCodeShown       Topic = "code_shown" // to an administrator
 	TopicReset           Topic = "reset"
@@ -44,6 +48,7 @@ const (
 var Topics = []Topic{
 	TopicSignIn, TopicPasskeySignIn, TopicNewSignIn, TopicWrongFactor, TopicTwoFactorOn, TopicTwoFactorOff, TopicMethodAdded,
 	TopicMethodRemoved, TopicMethodDisabled, TopicPasskeyCopied, TopicPasswordless, TopicBackupUsed, TopicBackupNew,
+	TopicAppExpired, TopicAppUnused, TopicAppRenewed,
 	TopicDeviceTrusted, TopicDeviceRemoved, TopicSessionsEnded, TopicAppCreated, TopicAppRevoked, TopicAppRevokedTried,
 	TopicAllRevoked, TopicCodeShown, TopicReset, TopicEnrolToken, TopicBypass, TopicBypassEnded, TopicPasswordChanged,
 }
@@ -54,7 +59,7 @@ var changed = map[Action]Topic{
 	TOTPAdded: TopicMethodAdded, PasskeyAdded: TopicMethodAdded, PluginAdded: TopicMethodAdded,
 	TOTPRemoved: TopicMethodRemoved, PasskeyRemoved: TopicMethodRemoved, PluginRemoved: TopicMethodRemoved,
 	BackupCodesMade: TopicBackupNew, BackupCodeUsed: TopicBackupUsed,
-	AppPasswordCreated: TopicAppCreated, AppPasswordRevoked: TopicAppRevoked,
+	AppPasswordCreated: TopicAppCreated, AppPasswordRevoked: TopicAppRevoked, AppPasswordRenewed: TopicAppRenewed,
 	DeviceTrusted: TopicDeviceTrusted, DeviceRemoved: TopicDeviceRemoved, PasswordlessSet: TopicPasswordless,
 	RevokedAll: TopicAllRevoked, LoggedOutAll: TopicSessionsEnded, TOTPCodeShown: TopicCodeShown,
 	Reset: TopicReset, EnrolTokenMade: TopicEnrolToken, BypassGranted: TopicBypass, BypassEnded: TopicBypassEnded,
@@ -77,9 +82,34 @@ func TopicOf(e *Event) Topic {
 		return TopicAppRevokedTried
 	case e.Outcome != "done", e.Action == PasswordlessSet && e.Detail != "on":
 		return ""
+	case e.Action == AppPasswordStopped:
+		return topicOfStopped(e)
 	}
 	return changed[e.Action]
 }
+
+// The reasons of AppPasswordStopped.
+const (
+	ReasonExpired = "expired"
+	ReasonUnused  = "unused"
+)
+
+// oldNews is how late it is still worth to tell that an app password has stopped: those
+// from long before the first sweep are none.
+const oldNews = 7 * 24 * time.Hour
+
+func topicOfStopped(e *Event) Topic {
+	switch {
+	case e.Time.Sub(e.At) > oldNews:
+		return ""
+	case e.Reason == ReasonUnused:
+		return TopicAppUnused
+	}
+	return TopicAppExpired
+}
+
+// ByItself reports whether a topic is of what nobody did.
+func (t Topic) ByItself() bool { return t == TopicAppExpired || t == TopicAppUnused }
 
 // Ordinary reports whether a topic is of every day: the history keeps few of them.
 func Ordinary(topic string) bool {
@@ -97,6 +127,10 @@ func (e *Event) Happening() (account.Happening, bool) {
 		return account.Happening{}, false
 	}
 	h := account.Happening{Topic: string(topic), Unix: e.Time.Unix(), Name: Clean(e.Name), From: e.Client, Agent: ProgramName(Clean(e.Agent))}
+	if topic.ByItself() {
+		h.Unix = e.At.Unix()
+		return h, true
+	}
 	if !e.ByOwner {
 		h.By = Clean(strings.TrimSpace(e.Actor))
 	}

@@ -138,6 +138,9 @@ type Settings struct {
 // Period is a span of time, From included, Until not.
 type Period struct{ From, Until time.Time }
 
+// Observed reports whether nothing is refused yet in a domain.
+func (s *Settings) Observed(domain string, now time.Time) bool { return s.observed(domain, now) }
+
 // observed reports whether the domain is being observed now.
 func (s *Settings) observed(domain string, now time.Time) bool {
 	p, ok := s.Observe[domain]

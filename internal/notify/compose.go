@@ -219,6 +219,13 @@ const few = 3
 
 func (s *speech) advice(l *Letter, b Brand, last bool) []string {
 	var advice []string
+	if l.Topic.ByItself() { // nobody did it: there is nobody to tell about
+		advice = append(advice, s.text("mail_app_again", nil))
+		if last {
+			advice = append(advice, s.text("mail_last", nil))
+		}
+		return advice
+	}
 	ok := "mail_ok"
 	if l.By != "" {
 		ok = "mail_ok_by"

@@ -56,7 +56,7 @@ var mailed = []effect.Topic{
 	effect.TopicPasskeyCopied, effect.TopicAppRevokedTried, effect.TopicAllRevoked, effect.TopicTwoFactorOn,
 	effect.TopicWrongFactor, effect.TopicEnrolToken, effect.TopicPasswordChanged, effect.TopicMethodRemoved,
 	effect.TopicMethodAdded, effect.TopicPasswordless, effect.TopicBackupUsed, effect.TopicBackupNew,
-	effect.TopicAppCreated, effect.TopicAppRevoked, effect.TopicDeviceTrusted, effect.TopicNewSignIn, effect.TopicBypassEnded,
+	effect.TopicAppRenewed, effect.TopicAppCreated, effect.TopicAppRevoked, effect.TopicAppUnused, effect.TopicAppExpired, effect.TopicDeviceTrusted, effect.TopicNewSignIn, effect.TopicBypassEnded,
 }
 
 // Topics lists the topics that mails tell of.
@@ -134,8 +134,11 @@ func (r *Recorder) Record(e effect.Event) {
 func (r *Recorder) letter(topic effect.Topic, e *effect.Event) *Letter {
 	l := &Letter{Topic: topic, Time: e.Time, Account: e.Account, User: e.User, Domain: e.Domain, Credential: e.Credential,
 		Name: e.Name, Address: addressText(r.Privacy, e.Client), Client: effect.ProgramName(e.Agent), Left: e.Left, Kept: e.Kept, Until: e.Until}
-	if !e.ByOwner {
+	if !e.ByOwner && !topic.ByItself() {
 		l.By = e.Actor
+	}
+	if topic.ByItself() {
+		l.At = e.At
 	}
 	if topic == effect.TopicPasswordChanged {
 		l.At, l.Address, l.Client = e.At, "", "" // whose login it was noticed at says nothing

@@ -14,7 +14,20 @@ type AppList struct {
 }
 
 // Full reports that no more can be made.
-func (l AppList) Full() bool { return l.Max > 0 && len(l.List) >= l.Max }
+func (l AppList) Full() bool { return l.Max > 0 && l.live() >= l.Max }
+
+// live counts those that work.
+func (l AppList) live() (n int) {
+	for _, a := range l.List {
+		if !a.Expired && !a.Unused {
+			n++
+		}
+	}
+	return n
+}
+
+// Renewable reports that an app password may be made to work again.
+func (l AppList) Renewable(a AppRow) bool { return (a.Expired || a.Unused) && l.Allowed && !l.Full() }
 
 // AppRow is one app password.
 type AppRow struct {
@@ -25,6 +38,8 @@ type AppRow struct {
 	UsedService account.Service
 	UsedFrom    string
 	Flagged     bool // made before the main password was changed: look at it
+	Expired     bool // it does not work any more
+	Unused      bool // nor does it, because nobody used it
 }
 
 // AppNew is the form for a new app password.

@@ -114,7 +114,10 @@ const (
 	EventAppCreated      EventCode = "app_created"
 	EventAppRevoked      EventCode = "app_revoked"
 	EventAppRevokedTried EventCode = "app_revoked_tried" // somebody uses a revoked one
-	EventMainPassword    EventCode = "main_password"     // a mail program used it and was refused
+	EventAppExpired      EventCode = "app_expired"
+	EventAppUnused       EventCode = "app_unused" // expired, because nobody used it
+	EventAppRenewed      EventCode = "app_renewed"
+	EventMainPassword    EventCode = "main_password" // a mail program used it and was refused
 	EventPasswordChanged EventCode = "password_changed"
 	EventReset           EventCode = "reset" // by an administrator
 	EventPasswordless    EventCode = "passwordless"

@@ -23,7 +23,7 @@ func (s *Security) PasskeysOn(keys bool) []PasskeyRow {
 }
 
 // Many reports that revoking them all is worth a button.
-func (l AppList) Many() bool { return len(l.List) > 1 }
+func (l AppList) Many() bool { return l.live() > 1 }
 
 // Has reports whether the service is ticked.
 func (a *AppNew) Has(s account.Service) bool { return slices.Contains(a.Chosen, s) }

@@ -26,37 +26,38 @@ import (
 // has and which fields are posted besides FieldToken and FieldCSRF, which all forms
 // have.
 const (
-	PathSignIn        = "sign-in"                    // GET, POST: the factor's fields, FieldTrust
-	PathSignInMethod  = "sign-in/method"             // POST FieldMethod: another way
-	PathSignInWait    = "sign-in/wait"               // GET FieldQuestion, FieldMethod in the query: is there an answer
-	PathPasskey       = "passkey"                    // GET, POST FieldResponse: sign-in without password
-	PathEnrol         = "enrol"                      // GET, POST FieldMethod: which method to add
-	PathEnrolToken    = "enrol/token"                // POST FieldEnrolToken
-	PathEnrolTOTP     = "enrol/totp"                 // POST FieldCode, FieldName
-	PathEnrolPasskey  = "enrol/passkey"              // POST FieldResponse, FieldName
-	PathEnrolPlugin   = "enrol/plugin"               // POST FieldMethod, FieldCode, FieldName
-	PathEnrolSaved    = "enrol/saved"                // POST FieldSaved: the backup codes are saved
-	PathEnrolLater    = "enrol/later"                // POST: within the grace period
-	PathEnrolDone     = "enrol/done"                 // POST: on to the webmail
-	PathSecurity      = "security"                   // GET
-	PathConfirm       = "security/confirm"           // GET FieldNext in the query; POST: FieldNext, the method's fields
-	PathConfirmMethod = "security/confirm/method"    // POST FieldMethod, FieldNext
-	PathConfirmWait   = "security/confirm/wait"      // GET as PathSignInWait, FieldNext
-	PathAdd           = "security/add"               // GET, FieldMethod in the query or to be chosen: begins an enrolment
-	PathRename        = "security/rename"            // GET FieldKind, FieldID in the query; POST with FieldName
-	PathRemove        = "security/remove"            // GET FieldKind, FieldID in the query; POST
-	PathPasswordless  = "security/passwordless"      // POST FieldID, FieldOn: the switch of one passkey
-	PathBackupCodes   = "security/backup-codes"      // GET: asks; POST: makes new ones
-	PathSessionsEnd   = "security/sessions/end"      // GET: asks; POST: logs out everywhere
-	PathDevicesEnd    = "security/devices/end"       // GET: asks; POST: no device is trusted any more
-	PathAppPassword   = "security/app-password"      // GET: the form; POST: makes one
-	PathProfile       = "profile"                    // GET FieldToken: a device's profile; POST: fetches it, FieldWithout: without the password
-	PathAppsEnd       = "security/app-passwords/end" // GET: asks; POST: revokes all
-	PathDisable       = "security/disable"           // GET: asks; POST: two-step login off
-	PathSeen          = "security/seen"              // POST FieldID: the alerts up to Security.Seen are hidden
-	PathLogout        = "security/leave"             // POST: ends the settings session
-	PathLanguage      = "language"                   // POST FieldLanguage, FieldNext; answered by Pages.Handler
-	PathAssets        = "assets/"                    // GET; answered by Pages.Handler
+	PathSignIn        = "sign-in"                     // GET, POST: the factor's fields, FieldTrust
+	PathSignInMethod  = "sign-in/method"              // POST FieldMethod: another way
+	PathSignInWait    = "sign-in/wait"                // GET FieldQuestion, FieldMethod in the query: is there an answer
+	PathPasskey       = "passkey"                     // GET, POST FieldResponse: sign-in without password
+	PathEnrol         = "enrol"                       // GET, POST FieldMethod: which method to add
+	PathEnrolToken    = "enrol/token"                 // POST FieldEnrolToken
+	PathEnrolTOTP     = "enrol/totp"                  // POST FieldCode, FieldName
+	PathEnrolPasskey  = "enrol/passkey"               // POST FieldResponse, FieldName
+	PathEnrolPlugin   = "enrol/plugin"                // POST FieldMethod, FieldCode, FieldName
+	PathEnrolSaved    = "enrol/saved"                 // POST FieldSaved: the backup codes are saved
+	PathEnrolLater    = "enrol/later"                 // POST: within the grace period
+	PathEnrolDone     = "enrol/done"                  // POST: on to the webmail
+	PathSecurity      = "security"                    // GET
+	PathConfirm       = "security/confirm"            // GET FieldNext in the query; POST: FieldNext, the method's fields
+	PathConfirmMethod = "security/confirm/method"     // POST FieldMethod, FieldNext
+	PathConfirmWait   = "security/confirm/wait"       // GET as PathSignInWait, FieldNext
+	PathAdd           = "security/add"                // GET, FieldMethod in the query or to be chosen: begins an enrolment
+	PathRename        = "security/rename"             // GET FieldKind, FieldID in the query; POST with FieldName
+	PathRemove        = "security/remove"             // GET FieldKind, FieldID in the query; POST
+	PathPasswordless  = "security/passwordless"       // POST FieldID, FieldOn: the switch of one passkey
+	PathBackupCodes   = "security/backup-codes"       // GET: asks; POST: makes new ones
+	PathSessionsEnd   = "security/sessions/end"       // GET: asks; POST: logs out everywhere
+	PathDevicesEnd    = "security/devices/end"        // GET: asks; POST: no device is trusted any more
+	PathAppPassword   = "security/app-password"       // GET: the form; POST: makes one
+	PathProfile       = "profile"                     // GET FieldToken: a device's profile; POST: fetches it, FieldWithout: without the password
+	PathAppRenew      = "security/app-password/renew" // POST FieldID: it works again
+	PathAppsEnd       = "security/app-passwords/end"  // GET: asks; POST: revokes all
+	PathDisable       = "security/disable"            // GET: asks; POST: two-step login off
+	PathSeen          = "security/seen"               // POST FieldID: the alerts up to Security.Seen are hidden
+	PathLogout        = "security/leave"              // POST: ends the settings session
+	PathLanguage      = "language"                    // POST FieldLanguage, FieldNext; answered by Pages.Handler
+	PathAssets        = "assets/"                     // GET; answered by Pages.Handler
 )
 
 // Fields of forms.
@@ -252,6 +253,7 @@ const (
 	DoneDevicesRemoved  NoticeCode = "devices_removed"
 	DoneSessionEnded    NoticeCode = "session_ended"
 	DoneAppRevoked      NoticeCode = "app_revoked"
+	DoneAppRenewed      NoticeCode = "app_renewed"
 	DoneAppsRevoked     NoticeCode = "apps_revoked"
 	DoneAppCreated      NoticeCode = "app_created"
 	DoneNothing         NoticeCode = "nothing_to_do" // it is already so

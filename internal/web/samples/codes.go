@@ -5,7 +5,7 @@ import "postern/internal/web"
 // Every code there is; a test holds that none is missing.
 var (
 	eventCodes = []web.EventCode{
-		web.EventPasswordless, web.EventAllRevoked, web.EventCodeShown, web.EventEnrolToken, web.EventBypass, web.EventBypassEnded,
+		web.EventPasswordless, web.EventAppExpired, web.EventAppUnused, web.EventAppRenewed, web.EventAllRevoked, web.EventCodeShown, web.EventEnrolToken, web.EventBypass, web.EventBypassEnded,
 		web.EventSignIn,
 		web.EventPasskeySignIn,
 		web.EventWrongFactor,
@@ -41,6 +41,7 @@ var (
 		web.DoneDevicesRemoved,
 		web.DoneSessionEnded,
 		web.DoneAppRevoked,
+		web.DoneAppRenewed,
 		web.DoneAppsRevoked,
 		web.DoneAppCreated,
 		web.DoneNothing,

@@ -38,6 +38,8 @@ func full(c web.Common) *web.Security {
 		Apps: web.AppList{Allowed: true, Max: 25, List: []web.AppRow{
 			{Credential: web.Credential{ID: "appaaaaa", Name: "iPhone", Created: ago(98 * day), Used: ago(time.Minute)}, Services: mail, UsedService: account.IMAP, UsedFrom: "198.51.100.23"},
 			{Credential: web.Credential{ID: "appbbbbb", Name: "Scanner", Created: ago(60 * day)}, Services: []account.Service{account.SMTP}, Networks: []string{"192.0.2.0/28", "2001:db8:77::/48"}, Expires: Now.Add(30 * day), Flagged: true},
+			{Credential: web.Credential{ID: "appccccc", Name: "Thunderbird", Created: ago(400 * day), Used: ago(190 * day)}, Services: mail, UsedService: account.IMAP, UsedFrom: "203.0.113.7", Unused: true},
+			{Credential: web.Credential{ID: "appddddd", Name: "Outlook", Created: ago(95 * day), Used: ago(6 * day)}, Services: mail, UsedService: account.SMTP, Expires: ago(5 * day), Expired: true},
 		}},
 		Events: []web.Event{
 			{Code: web.EventSignIn, At: ago(time.Hour), Address: "203.0.113.7", Client: "Firefox on Linux"},
