@@ -251,7 +251,7 @@ func (d *document) forms() {
 	paths := []string{
 		web.PathSignIn, web.PathSignInMethod, web.PathPasskey, web.PathEnrol, web.PathEnrolToken, web.PathEnrolTOTP, web.PathEnrolPasskey, web.PathEnrolPlugin,
 		web.PathEnrolSaved, web.PathEnrolLater, web.PathEnrolDone, web.PathConfirm, web.PathConfirmMethod, web.PathRename, web.PathRemove,
-		web.PathPasswordless, web.PathBackupCodes, web.PathSessionsEnd, web.PathDevicesEnd, web.PathAppPassword, web.PathProfile, web.PathAppsEnd, web.PathDisable,
+		web.PathPasswordless, web.PathBackupCodes, web.PathSessionsEnd, web.PathDevicesEnd, web.PathAppPassword, web.PathAppRenew, web.PathProfile, web.PathAppsEnd, web.PathDisable,
 		web.PathLanguage, web.PathSeen, web.PathLogout, web.PathStart, web.PathStartPasskey,
 		web.PathAdminSignIn, web.PathAdminPasskey, web.PathAdminLeave, web.PathAdminChange, web.PathAdminTOTP, web.PathAdminPolicy, web.PathAdminBulk,
 	}
