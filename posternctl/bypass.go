@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -13,10 +14,28 @@ import (
 
 // bypassFlags are what bypass takes.
 type bypassFlags struct {
-	life     time.Duration
+	life     bypassLife
 	reason   string
 	services []string
 	end      bool
+}
+
+// bypassLife is a flag whose error says what to write.
+type bypassLife time.Duration
+
+func (l *bypassLife) String() string { return time.Duration(*l).String() }
+
+// Type is how the help calls it.
+func (*bypassLife) Type() string { return "duration" }
+
+// Set reads 30m, 4h.
+func (l *bypassLife) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("write minutes or hours, such as 30m or 4h, at most 24h")
+	}
+	*l = bypassLife(d)
+	return nil
 }
 
 func (c *ctl) bypassCommand() *cobra.Command {
@@ -33,7 +52,8 @@ func (c *ctl) bypassCommand() *cobra.Command {
 		"audit log and to the account's owner."
 	cmd.Example = "  posternctl bypass director@example.test --for 1h --reason 'lost the phone abroad, identity checked by telephone'\n" +
 		"  posternctl bypass director@example.test --end"
-	cmd.Flags().DurationVar(&f.life, "for", time.Hour, "how long, at most 24h")
+	f.life = bypassLife(time.Hour)
+	cmd.Flags().Var(&f.life, "for", "how long, at most 24h")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why (required)")
 	cmd.Flags().StringSliceVar(&f.services, "services", nil, "only these: "+joined(desk.BypassServices, "")+" (default: all of them)")
 	cmd.Flags().BoolVar(&f.end, "end", false, "end it now")
@@ -44,7 +64,7 @@ func (c *ctl) grantBypass(ctx context.Context, d *desk.Desk, user string, f bypa
 	if strings.TrimSpace(f.reason) == "" {
 		return usagef("--reason is needed: it goes to the audit log and to the account's owner")
 	}
-	n := desk.NewBypass{For: f.life, Reason: f.reason}
+	n := desk.NewBypass{For: time.Duration(f.life), Reason: f.reason}
 	for _, s := range f.services {
 		n.Services = append(n.Services, account.ParseService(strings.TrimSpace(s)))
 	}
