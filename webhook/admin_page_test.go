@@ -35,6 +35,8 @@ func administered(t *testing.T) *world {
 			staff[mail] = &added.TOTP
 			w.policy(mail, "totp_tolerance=5")
 		}
+		must(t, w.Slapd.AddUser("weak@example.test", mailtest.Password, nil)) // with the right, and no factor
+		must(t, w.Slapd.SetAttr("cn=example.test-admins,"+base, "member", mailtest.UserDN("boss@example.test"), mailtest.UserDN("weak@example.test")))
 		_, err := w.desk.AddTOTP(t.Context(), operator, "dave@other.test", desk.NewTOTP{})
 		must(t, err)
 	})
