@@ -20,7 +20,7 @@ var twoValues = map[string][2]string{
 	"methods": {"totp,plugin:radius", "passkey"}, "totp_tolerance": {"0", "3"}, "backup_codes": {"false", "true"},
 	"trusted_device_days": {"0", "90"}, "session_life": {"1d", "30d"}, "session_idle": {"2h", "3h"}, "passwordless": {"false", "true"},
 	"app_passwords": {"false", "true"}, "app_password_max": {"3", "50"}, "app_password_services": {"imap", "imap,smtp"},
-	"app_password_unused_days": {"90", "7"}, "user_may_disable": {"false", "true"}, "reset_needs_token": {"false", "true"},
+	"app_password_unused_days": {"90", "7"}, "known_device_days": {"14", "90"}, "user_may_disable": {"false", "true"}, "reset_needs_token": {"false", "true"},
 	"recommend": {"false", "true"}, "service_account": {"true", "false"},
 }
 

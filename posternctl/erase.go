@@ -68,6 +68,9 @@ func (c *ctl) exportUser(ctx context.Context, d *desk.Desk, args []string) error
 	all["main_password_uses"], _ = ownMainUses(s.MainUses)
 	all["history"] = exportedHistory(s.Happenings())
 	all["known_browsers"] = len(s.Browsers) / browserHash
+	if s.Known != nil {
+		all["known_devices"] = remembered(s.Known)
+	}
 	all.addTime("grace_start", s.GraceStart)
 	all.addTime("token_expires", s.EnrolUntil)
 	if b := s.Bypass; b != nil {

@@ -16,7 +16,7 @@ func limitOf(detail string) string {
 }
 
 // deciding are the policies that decide at the mail doors.
-var deciding = []string{"twofactor", "grace", "app_passwords", "app_password_services", "methods"}
+var deciding = []string{"twofactor", "grace", "app_passwords", "app_password_services", "methods", "known_device_days"}
 
 // tell is what holds, in JSON and in words; rows has the credentials in words.
 func (h *holding) tell() (object, []string) {
@@ -36,6 +36,10 @@ func (h *holding) tell() (object, []string) {
 	if b := h.bypass; b != nil {
 		o["bypass_until"] = stamp(b.Until)
 		lines = append(lines, "  a bypass is open until "+when(b.Until, "")+" for "+joined(b.Services, "mail and webmail"))
+	}
+	if k := h.summary.Known; k != nil {
+		o["known_devices"], _ = knownDevices(k)
+		lines = append(lines, "  main passwords from known devices are let in until "+when(k.Until, "")+": "+k.Places())
 	}
 	if o.addTime("observed_until", h.observed); !h.observed.IsZero() {
 		lines = append(lines, "  the domain is being observed until "+when(h.observed, "")+": main passwords are let in")

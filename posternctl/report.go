@@ -25,7 +25,8 @@ func (c *ctl) reportMainPassword() *cobra.Command {
 	cmd := &cobra.Command{Use: "main-password", Short: "Who still uses the main password where an app password is needed",
 		Long: "List the mail programs that still log in with the main password of an account with two-factor login. In a\n" +
 			"domain that is observed (login.observe) they still get in; everywhere else they were refused. One line per\n" +
-			"service, address and program; HOURS counts the hours in which it tried.",
+			"service, address and program; HOURS counts the hours in which it tried. Below are the accounts whose main\n" +
+			"password is still enough from known devices (known_device_days), and until when.",
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := parseSince(since, time.Now())
@@ -57,7 +58,13 @@ func (c *ctl) mainPasswordReport(ctx context.Context, f desk.ReportFilter) error
 		c.say("Nobody uses the main password where an app password is needed")
 	}
 	uses, rows := mainUses(r.Uses)
-	return c.table(object{"uses": uses}, "USER,SERVICE,ADDRESS,PROGRAM,LAST USED,HOURS", rows)
+	known, knownRows := knownUsers(r.Known)
+	err = c.table(object{"uses": uses, "known_devices": known}, "USER,SERVICE,ADDRESS,PROGRAM,LAST USED,HOURS", rows)
+	if len(knownRows) == 0 {
+		return err
+	}
+	c.say("The main password of these accounts is still enough from known devices")
+	return errors.Join(err, c.tableAfter("USER,UNTIL,SERVICE,NETWORK,LAST SEEN", knownRows))
 }
 
 // sayObserved tells where the logins of the report still work, and how long.

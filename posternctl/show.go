@@ -37,6 +37,9 @@ func inWords(o *desk.Overview) []string {
 	if o.BackupCodes {
 		lines = append(lines, fmt.Sprintf("backup codes: %d left, %d used", o.Backup.Left, o.Backup.Used))
 	}
+	if o.Known != nil {
+		lines = append(lines, "main password: enough from known devices until "+when(o.Known.Until, ""))
+	}
 	if !o.EnrolUntil.IsZero() {
 		lines = append(lines, "enrolment token: good until "+when(o.EnrolUntil, ""))
 	}
@@ -61,6 +64,7 @@ func (c *ctl) tables(o *desk.Overview, d *desk.Desk) []titled {
 	_, devices := devices(o.Devices)
 	_, sessions := sessions(o.Sessions)
 	_, uses := ownMainUses(o.MainUses)
+	_, known := knownDevices(o.Known)
 	return []titled{
 		{"Authenticators", authenticatorHeader, totps},
 		{"Passkeys and security keys", factorHeader, passkeys},
@@ -68,6 +72,7 @@ func (c *ctl) tables(o *desk.Overview, d *desk.Desk) []titled {
 		{"App passwords", appPasswordHeader, apps},
 		{"Trusted devices", deviceHeader, devices},
 		{"Webmail sessions", sessionHeader, sessions},
+		{"Main password is still enough from", knownHeader, known},
 		{"Main password still tried by", "SERVICE,ADDRESS,PROGRAM,LAST USED,HOURS", uses},
 	}
 }
@@ -81,6 +86,9 @@ func (c *ctl) overview(o *desk.Overview, d *desk.Desk) object {
 	all["trusted_devices"], _ = devices(o.Devices)
 	all["sessions"], _ = sessions(o.Sessions)
 	all["main_password_uses"], _ = ownMainUses(o.MainUses)
+	if o.Known != nil {
+		all["known_devices"], _ = knownDevices(o.Known)
+	}
 	all["backup_codes_left"], all["backup_codes_used"] = o.Backup.Left, o.Backup.Used
 	all["key"], all["entry"] = o.ID, printable(o.DN)
 	all.addTime("token_expires", o.EnrolUntil)

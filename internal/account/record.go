@@ -163,6 +163,9 @@ type State struct {
 	PasswordSeen int64 `cbor:"22,keyasint,omitempty"`
 	// Access is what the last sweep saw of what policy refuses.
 	Access Access `cbor:"25,keyasint,omitempty"`
+	// Known is where the main password goes on being enough for a while; nil: nowhere. It
+	// is replaced as a whole, never changed.
+	Known *Known `cbor:"26,keyasint,omitempty"`
 }
 
 // MainUse is one mail program that still uses the main password of an account

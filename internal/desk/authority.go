@@ -119,4 +119,7 @@ func (s *Summary) hideAddresses() {
 		uses[i] = account.MainUse{Use: account.Use{At: u.At, Service: u.Service}, Count: u.Count}
 	}
 	s.MainUses = uses
+	if s.Known != nil {
+		s.Known = s.Known.withoutNetworks()
+	}
 }

@@ -187,6 +187,9 @@ func (d *draft) remember() {
 			d.setState(func(s *account.State) { s.Note(h, effect.Ordinary) })
 		}
 	}
+	if d.touched && d.state.Known.Stale(d.now) {
+		d.state.Known = nil
+	}
 	if d.touched && d.state.PasswordSeen == 0 {
 		d.state.PasswordSeen = d.account.PasswordStamp() // so that the next change is news
 	}

@@ -35,10 +35,11 @@
 //	Reset                      reset                          the same, and app passwords (3)     rises
 //	NewEnrolToken              enrol_token_made               the older token                     -
 //	RevokeAll                  revoked_all                    app passwords, sessions, devices    rises
-//	RevokeSince                revoked_since, X_removed       app passwords, sessions, devices    rises (4)
-//	                                                          of since then, factors made then
+//	RevokeSince                revoked_since, X_removed,      app passwords, sessions, devices    rises (4)
+//	                           known_devices_ended            of since then, factors made then
 //	Bypass                     bypass_granted                 sessions of an older one, and       -
 //	                                                          all at its end
+//	Enrol, with known devices  known_devices_kept             all, when their days are over       -
 //	EndBypass                  bypass_ended                   sessions that it let in             -
 //	CreateAppPassword          app_password_created           -                                   -
 //	RevokeAppPassword          app_password_revoked           it                                  -
@@ -52,6 +53,7 @@
 // refused instead (ErrLast). (3) The account must enrol.
 // (4) What goes on is taken along. If no factor is left it is as at (2).
 // Enrol of the first factor, DisableTwoFactor, Reset and RevokeAll also end an open bypass.
+// Whatever makes the epoch rise but Enrol, and RevokeSince always, forgets known devices.
 // What an owner is to be told (effect.TopicOf) is also noted in State, in the same Modify.
 // Whatever ends a session by itself is also a web_session_ended of that session. A rise
 // of the epoch voids sessions and devices also where a stale copy of them survives.

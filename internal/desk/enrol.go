@@ -176,6 +176,7 @@ func (d *draft) addFactor(r account.Record) (first bool) {
 	})
 	d.endBypass()
 	d.event(effect.TwoFactorOn, "", "ended "+d.endSessions(ref.String()).String())
+	d.keepKnown()
 	return true
 }
 

@@ -21,8 +21,17 @@ type MainUse struct {
 // domain is observed these logins still work; elsewhere they were refused.
 type Report struct {
 	Uses []MainUse // by domain and user, the latest first
+	// Known are the accounts whose main password is still enough from known devices, by
+	// when that ends.
+	Known []KnownUser
 	// Unreadable counts accounts whose records cannot be read, uses included.
 	Unreadable int
+}
+
+// KnownUser is an account with known devices.
+type KnownUser struct {
+	User, Domain string
+	Known
 }
 
 // ReportFilter narrows a report.
@@ -55,10 +64,16 @@ func ReportMainPassword(ctx context.Context, l Lister, f ReportFilter, now time.
 	slices.SortStableFunc(r.Uses, func(a, b MainUse) int {
 		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.User, b.User), b.At.Compare(a.At))
 	})
+	slices.SortStableFunc(r.Known, func(a, b KnownUser) int {
+		return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.User, b.User))
+	})
 	return r, err
 }
 
 func (r *Report) add(s *Summary, since time.Time) {
+	if s.Known != nil {
+		r.Known = append(r.Known, KnownUser{s.Name, s.Domain, *s.Known})
+	}
 	for _, u := range s.MainUses {
 		if !u.At.Before(since) {
 			r.Uses = append(r.Uses, MainUse{User: s.Name, Domain: s.Domain, MainUse: u})

@@ -26,7 +26,10 @@ type Summary struct {
 	BackupCodes bool
 	LastUse     account.Use // of any app password
 	// MainUses are tries with the main password where it is not enough, the latest last.
-	MainUses  []account.MainUse
+	MainUses []account.MainUse
+	// Known says from where the main password is still enough; nil: nowhere. What holds
+	// for a whole site or domain, or for an hour, is not in it.
+	Known     *Known
 	Policy    policy.Effective
 	PolicyErr error
 }
@@ -64,6 +67,7 @@ func Summarize(a *account.Account, now time.Time) Summary {
 	if s.TwoFactor != TwoFactorOff || s.Policy.ServiceAccount {
 		s.MainUses = a.State.MainUses
 	}
+	s.Known = knownOf(a, &s, now)
 	apps, _ := a.Records(account.KindApp)
 	for _, r := range apps {
 		if r.Used.At.After(s.LastUse.At) {

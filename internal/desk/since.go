@@ -67,6 +67,7 @@ func (d *draft) maySince(ctx context.Context, ended Ended) error {
 }
 
 func (d *draft) revokeSince(since time.Time, life time.Duration) (Ended, RevokedSince) {
+	d.forgetKnown()
 	gone := d.since(factorKinds, since)
 	ended := d.end(Selector{Kinds: slices.Concat(factorKinds, recoverKinds), Since: since, Made: true})
 	gone = append(gone, d.since(sessionKinds, since)...)

@@ -121,10 +121,11 @@ func (d *Desk) RevokeAll(ctx context.Context, who Actor, user string) (Changed, 
 	})
 }
 
-// newEpoch voids sessions and devices also where a stale copy of them survives.
+// newEpoch voids sessions and devices also where a stale copy of them survives, and
+// forgets where the main password was known.
 func (d *draft) newEpoch(f func(*account.State)) {
 	d.setState(func(s *account.State) {
-		s.Epoch = s.NextEpoch(d.now)
+		s.Epoch, s.Known = s.NextEpoch(d.now), nil
 		f(s)
 	})
 }

@@ -55,7 +55,9 @@ const (
 	AccountViewed      Action = "account_viewed" // by an administrator; recorded if refused
 	BypassGranted      Action = "bypass_granted"
 	BypassEnded        Action = "bypass_ended"
-	RevokedSince       Action = "revoked_since" // the answer to an incident
+	KnownDevicesKept   Action = "known_devices_kept"  // with two_factor_on: from where the main password goes on for some days
+	KnownDevicesEnded  Action = "known_devices_ended" // before these days were over
+	RevokedSince       Action = "revoked_since"       // the answer to an incident
 	Erased             Action = "erased"
 	Exported           Action = "exported"
 	BackupCodeUsed     Action = "backup_code_used"

@@ -90,6 +90,8 @@ var endings = map[Action]bool{
 	WebSessionEnded:    true,
 	BypassGranted:      false, // when it is over: see Event.Until
 	BypassEnded:        false,
+	KnownDevicesKept:   false, // when the days are over: see Event.Until
+	KnownDevicesEnded:  false,
 	RevokedSince:       false,
 	Erased:             false,
 }

@@ -47,6 +47,7 @@ type Gate struct {
 	verdicts *verdicts
 	refused  *memory // right main passwords that were not enough
 	passedOn *memory // tries left to the site's own passdb
+	unproven *memory // those of them that are to be written down if it finds them right
 
 	binding singleflight.Group
 	wrong   *memory // main passwords that were wrong a moment ago
@@ -79,7 +80,7 @@ func New(p Parts, settings Settings) *Gate {
 		mains: p.Check, noCheck: noCheck,
 		binds: newBindSlots(max(1, settings.MaxBinds)), touches: newToucher(p.Store),
 		flows: newFlows(memoryLimit), verdicts: newVerdicts(memoryLimit), refused: newMemory(memoryLimit),
-		passedOn: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
+		passedOn: newMemory(memoryLimit), unproven: newMemory(memoryLimit), wrong: newMemory(memoryLimit),
 	}
 }
 
@@ -108,6 +109,9 @@ func (g *Gate) Mail(ctx context.Context, a Attempt) Decision {
 	g.learn(ctx, &a, &d, try)
 	if strings.HasPrefix(d.Credential, "app:") {
 		g.noteApp(&a, &d)
+	}
+	if d.Outcome == account.Granted && d.Credential == "main" && d.Reason != Bypassed {
+		g.noteDevice(d.Account, a.place(), d.Policy)
 	}
 	g.record(effect.Login, &a, &d, effect.Event{Time: start, Micros: time.Since(began).Microseconds()})
 	if d.Outcome == account.Denied && d.Reason != Elsewhere {
@@ -219,7 +223,7 @@ func usable(acct *account.Account) (policy.Effective, Decision) {
 // refused; it is checked all the same, so that the owner can be told why.
 func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Account, eff policy.Effective) Decision {
 	twoFactor := g.twoFactor(acct, eff)
-	excused := g.excuse(acct, a.Service, eff)
+	excused := g.excuse(acct, a.place(), eff)
 	if g.settings.MainElsewhere && twoFactor && excused == "" {
 		return denied(AppPasswordRequired)
 	}
@@ -247,14 +251,16 @@ func (g *Gate) mainPassword(ctx context.Context, a *Attempt, acct *account.Accou
 }
 
 // excuse says why the main password alone opens a service of an account that needs a
-// second factor; "": it does not. No bypass opens a service account: there is nobody
-// whose factor could be lost.
-func (g *Gate) excuse(acct *account.Account, s account.Service, eff policy.Effective) Reason {
+// second factor, from a place; "": it does not. No bypass opens a service account: there
+// is nobody whose factor could be lost.
+func (g *Gate) excuse(acct *account.Account, p place, eff policy.Effective) Reason {
 	switch now := g.now(); {
-	case acct.Bypassed(s, now) && !eff.ServiceAccount:
+	case acct.Bypassed(p.service, now) && !eff.ServiceAccount:
 		return Bypassed
 	case g.settings.observed(acct.Domain, now):
 		return Observed
+	case !g.settings.ofWebmail(p) && acct.Knows(p.service, p.client, eff, now):
+		return KnownDevice
 	}
 	return ""
 }

@@ -76,7 +76,7 @@ func (g *Gate) learn(ctx context.Context, a *Attempt, d *Decision, t *Try) {
 		g.throttle.Wrong(ctx, *t, true)
 	case NearMiss, AppPasswordUnknown, AppPasswordWrong, AppPasswordRevoked, BadTicket:
 		g.throttle.Wrong(ctx, *t, false)
-	case AppPasswordRequired, Observed, Elsewhere:
+	case AppPasswordRequired, Observed, KnownDevice, Elsewhere:
 		g.learnMain(a, d)
 	}
 	if d.Outcome == account.Granted {
@@ -91,6 +91,9 @@ func (g *Gate) learnMain(a *Attempt, d *Decision) {
 	now := g.now()
 	if d.Reason == Elsewhere {
 		g.passedOn.add(g.askOf(a).key(), now.Add(flowLife))
+		if d.Policy.KnownDeviceDays > 0 {
+			g.unproven.add(g.askOf(a).try(), now.Add(flowLife))
+		}
 		return
 	}
 	if d.Credential != "main" {

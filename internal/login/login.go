@@ -68,6 +68,9 @@ const (
 	// Bypassed goes with Granted, too: the main password, or a webmail session begun with
 	// it, of an account that an administrator's bypass is open for (A17).
 	Bypassed Reason = "bypass"
+	// KnownDevice goes with Granted, too: the main password of an account with 2FA, for some
+	// days after that was switched on, from where it was used before (E13).
+	KnownDevice Reason = "known_device"
 
 	// Unavailable.
 	DirectoryDown    Reason = "directory_unavailable"

@@ -64,7 +64,9 @@ var meanings = map[Reason]Meaning{
 	SessionWeak:   {"The webmail session began without a second factor, which the account needs by now.", "Sign in to webmail once more, with the factor."},
 	Observed:      {"Let in: the main password of an account with two-factor login, because its domain is being observed (login.observe).", "Before the date in login.observe, the program needs an app password."},
 	Bypassed:      {"Let in: by its main password, because of an administrator's bypass.", "It ends by itself; before: posternctl bypass USER --end"},
-	SwitchedOff:   {"Let in: by its main password, because Postern is switched off.", "posternctl on"},
+	KnownDevice: {"Let in: by its main password, from a network where the same service was used before two-factor login was switched on (known_device_days).",
+		"Before the days are over, the program needs an app password: posternctl user show USER says when. To end it at once: posternctl policy set user USER known_device_days=0"},
+	SwitchedOff: {"Let in: by its main password, because Postern is switched off.", "posternctl on"},
 
 	DirectoryDown:    {"The directory did not answer in time, or not at all. The password was neither right nor wrong.", doDirector},
 	Busy:             {"Too many main passwords were being checked at once (login.max_binds).", "Look at how long binds take (metrics), and at who sends so many. Programs try again by themselves."},

@@ -112,7 +112,7 @@ func (g *Gate) secondNet(ctx context.Context, a *Ask) Permit {
 		// A wrong password sent twice, the second time before the first is reported,
 		// looks like this too: then the text must not tell a stranger about 2FA.
 		p.quiet = said == refused || g.settings.HashNonce.Empty()
-		if said != refused && (p.Reason == Observed || p.Reason == AppPasswordRequired) {
+		if said != refused && (p.Reason == Observed || p.Reason == KnownDevice || p.Reason == AppPasswordRequired) {
 			g.noteMain(a, acct) // another passdb found it right
 		}
 		return p
@@ -136,7 +136,7 @@ func (g *Gate) needsAppPassword(a *Ask, acct *account.Account) Permit {
 	case !g.twoFactor(acct, eff):
 		return Permit{}
 	}
-	if excused := g.excuse(acct, a.Service, eff); excused != "" {
+	if excused := g.excuse(acct, a.place(), eff); excused != "" {
 		return Permit{Reason: excused}
 	}
 	return refuse(AppPasswordRequired)
@@ -268,6 +268,7 @@ func (g *Gate) Report(ctx context.Context, r Report) {
 	t := Try{Name: strings.ToLower(r.Login), Client: r.Client, Secret: fingerprint(r.PwHash)}
 	if r.Success {
 		g.throttle.Right(ctx, t)
+		g.noteOwnPassdb(ctx, &r)
 		return
 	}
 	g.throttle.Wrong(ctx, t, true)

@@ -25,6 +25,9 @@ const (
 	maxPluginCount = 32
 )
 
+// MaxKnownDays is the most of known_device_days: it is for switching over, not for good.
+const MaxKnownDays = 90
+
 // Validate names every value that is out of range.
 func (s *Settings) Validate() error {
 	return errors.Join(
@@ -35,7 +38,8 @@ func (s *Settings) Validate() error {
 		between("totp_tolerance", s.TOTPTolerance, 0, maxTolerance),
 		between("trusted_device_days", s.TrustedDeviceDays, 0, maxTrustDays),
 		between("app_password_max", s.AppPasswordMax, 0, maxApp),
-		between("app_password_unused_days", s.AppPasswordUnusedDays, 0, maxUnusedDays))
+		between("app_password_unused_days", s.AppPasswordUnusedDays, 0, maxUnusedDays),
+		between("known_device_days", s.KnownDeviceDays, 0, MaxKnownDays))
 }
 
 func (s *Settings) validateTwoFactor() error {

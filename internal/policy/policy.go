@@ -46,6 +46,7 @@ type Settings struct {
 	AppPasswordMax        *int       `json:"app_password_max,omitempty" toml:"app_password_max" values:"0 to 200" doc:"App passwords in use at once, for each account."`
 	AppPasswordServices   *[]string  `json:"app_password_services,omitempty" toml:"app_password_services" values:"list of imap, pop3, smtp, sieve, dav" doc:"The services that users may give an app password."`
 	AppPasswordUnusedDays *int       `json:"app_password_unused_days,omitempty" toml:"app_password_unused_days" values:"0 to 3650" doc:"Days after which an app password that nobody used expires. 0: never."`
+	KnownDeviceDays       *int       `json:"known_device_days,omitempty" toml:"known_device_days" values:"0 to 90" doc:"Days after 2FA was switched on for which mail programs go on with the main password where they used it before: same service, same network. Weaker than app passwords. 0: not at all."`
 	UserMayDisable        *bool      `json:"user_may_disable,omitempty" toml:"user_may_disable" values:"true, false" doc:"Whether users may switch 2FA off themselves, where it is optional."`
 	ResetNeedsToken       *bool      `json:"reset_needs_token,omitempty" toml:"reset_needs_token" values:"true, false" doc:"Whether enrolment after an administrator's reset needs the one-time token that the administrator got."`
 	Recommend             *bool      `json:"recommend,omitempty" toml:"recommend" values:"true, false" doc:"Whether users without 2FA are shown a recommendation, where it is optional."`
@@ -80,6 +81,7 @@ type Effective struct {
 	AppPasswordMax        int
 	AppPasswordServices   []string // see AllowsService
 	AppPasswordUnusedDays int      // 0: never
+	KnownDeviceDays       int      // 0: off
 	UserMayDisable        bool
 	ResetNeedsToken       bool
 	Recommend             bool
@@ -100,7 +102,7 @@ func Builtin() Layer {
 		BackupCodes: new(true), TrustedDeviceDays: new(30),
 		SessionLife: new(Duration(7 * day)), SessionIdle: new(Duration(day / 2)), Passwordless: new(true),
 		AppPasswords: new(true), AppPasswordMax: new(25), AppPasswordServices: new(slices.Clone(services)),
-		AppPasswordUnusedDays: new(0), UserMayDisable: new(true), ResetNeedsToken: new(true), Recommend: new(true),
+		AppPasswordUnusedDays: new(0), KnownDeviceDays: new(0), UserMayDisable: new(true), ResetNeedsToken: new(true), Recommend: new(true),
 		ServiceAccount: new(false),
 	}}
 }
