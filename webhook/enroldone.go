@@ -77,7 +77,8 @@ func (t *turn) finish(en *enrolling) {
 	}
 	t.token.codes = ""
 	if en.visit != nil {
-		t.show(http.StatusOK, &web.EnrolDone{Common: t.enrolCommon(en, nil), Apps: en.newToApps()})
+		t.show(http.StatusOK, &web.EnrolDone{Common: t.enrolCommon(en, nil), Apps: en.newToApps(),
+			Known: desk.KeepsKnown(en.Account, en.Policy, t.s.now())})
 		return
 	}
 	n := web.Notice{Code: web.DoneMethodAdded, Name: added.Name}

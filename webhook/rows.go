@@ -86,6 +86,18 @@ func appRow(a *desk.AppPassword, now time.Time) web.AppRow {
 	return row
 }
 
+// known are the places where the main password is still enough, the latest first.
+func known(k *desk.Known) *web.Known {
+	if k == nil {
+		return nil
+	}
+	view := &web.Known{Until: k.Until}
+	for _, d := range slices.Backward(k.Devices) {
+		view.Places = append(view.Places, web.KnownPlace{Service: d.Service, Network: d.Network.String(), Seen: d.At()})
+	}
+	return view
+}
+
 func liveApps(list []desk.AppPassword, now time.Time) []desk.AppPassword {
 	return slices.DeleteFunc(slices.Clone(list), func(a desk.AppPassword) bool { return a.State(now) != desk.AppActive })
 }

@@ -56,6 +56,7 @@ func (t *turn) secure(o *login.Owner, status int, p *web.Problem) {
 		Devices:    t.devices(o, view.Devices),
 		Sessions:   sessions(o, view.Sessions),
 		Apps:       apps(o, view.AppPasswords, now),
+		Known:      known(view.Known),
 		Events:     events(o.Account),
 	}
 	page.Alerts = t.alerts(o, page.Events)

@@ -6,6 +6,7 @@ import (
 
 	"postern/internal/account"
 	"postern/internal/effect"
+	"postern/internal/policy"
 )
 
 // Known says from where the main password of an account with two-factor login is still
@@ -43,6 +44,18 @@ func (k *Known) withoutNetworks() *Known {
 		list[i] = account.KnownDevice{Service: d.Service, Unix: d.Unix}
 	}
 	return &Known{k.Until, list}
+}
+
+// KeepsKnown is until when known devices go on, or would if two-factor login were switched
+// on now; zero: there are none.
+func KeepsKnown(a *account.Account, eff policy.Effective, now time.Time) time.Time {
+	next := *a
+	if !a.State.Enrolled {
+		next.State = a.State.Clone()
+		next.State.Enrolled, next.State.Known = true, a.KnownFrom(next.State, now)
+	}
+	_, until := next.KnownDevices(eff, now)
+	return until
 }
 
 // keepKnown lets known devices go on into the epoch that two-factor login begins, and

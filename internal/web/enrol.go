@@ -74,6 +74,8 @@ func (*BackupCodes) view() (string, string) { return "backupcodes", "backupcodes
 type EnrolDone struct {
 	Common
 	Apps bool // tell where app passwords are made
+	// Known is until when known devices keep the main password; zero: there are none.
+	Known time.Time
 }
 
 func (*EnrolDone) view() (string, string) { return "enroldone", "enroldone_title" }

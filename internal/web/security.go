@@ -1,6 +1,10 @@
 package web
 
-import "time"
+import (
+	"time"
+
+	"postern/internal/account"
+)
 
 // Security is the self-service page.
 type Security struct {
@@ -11,6 +15,7 @@ type Security struct {
 	Recommend  bool      // show why it would be good to switch it on
 	MayDisable bool
 	MayAdd     []Method // allowed by policy: TOTP, Passkey
+	Known      *Known   // nil: the main password is enough nowhere
 
 	Authenticators []Credential
 	Passkeys       []PasskeyRow
@@ -34,6 +39,19 @@ type Security struct {
 }
 
 func (*Security) view() (string, string) { return "security", "security_title" }
+
+// Known says from where mail programs may still use the main password.
+type Known struct {
+	Until  time.Time
+	Places []KnownPlace
+}
+
+// KnownPlace is one service in one network.
+type KnownPlace struct {
+	Service account.Service
+	Network string
+	Seen    time.Time // before two-step login was on, to the day
+}
 
 // Credential is one row of a list.
 type Credential struct {

@@ -251,6 +251,7 @@ func enrol() []Sample {
 		{Name: "backup-codes", Page: codes(common(), false)},
 		{Name: "backup-codes-fresh", Page: codes(common(), true)},
 		{Name: "enrol-done", Page: &web.EnrolDone{Common: common(), Apps: true}},
+		{Name: "enrol-done-known", Page: &web.EnrolDone{Common: common(), Apps: true, Known: Now.Add(14 * day)}},
 		{Name: "enrol-done-noapps", Page: &web.EnrolDone{Common: common()}},
 	}
 }

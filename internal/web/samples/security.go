@@ -70,6 +70,11 @@ func security() []Sample {
 		{Code: web.EventMethodAdded, At: ago(2 * time.Hour), Name: "YubiKey 5 NFC", Address: "203.0.113.7", Client: "Firefox, Linux"},
 		{Code: web.EventReset, At: ago(3 * day), By: "helpdesk@example.test"},
 	}
+	moving := full(c)
+	moving.Since, moving.Known = ago(2*day), &web.Known{Until: Now.Add(12 * day), Places: []web.KnownPlace{
+		{Service: account.IMAP, Network: "198.51.100.0/24", Seen: ago(2 * day)},
+		{Service: account.SMTP, Network: "2001:db8:85a3::/48", Seen: ago(3 * day)},
+	}}
 	busy := with(web.Busy)
 	all := []Sample{
 		{Name: "security", Page: full(c)},
@@ -78,6 +83,7 @@ func security() []Sample {
 		{Name: "security-grace", Page: owed},
 		{Name: "security-few", Page: last},
 		{Name: "security-alerts", Page: alerted},
+		{Name: "security-known", Page: moving},
 		{Name: "security-long", Page: long, Long: true},
 		{Name: "security-problem", Page: full(busy)},
 	}
