@@ -152,3 +152,44 @@ func TestE13_KnownIsStale(t *testing.T) {
 		t.Error("what has not begun is stale")
 	}
 }
+
+// What was seen before a reset, or before a change of the password, does not come back
+// with the first place that is seen after it.
+func TestE13_KnownInOneEpoch(t *testing.T) {
+	for name, change := range map[string]func(*account.Account){
+		"another epoch":    func(a *account.Account) { a.State.Epoch++ },
+		"another password": func(a *account.Account) { a.PasswordChanged = knownAt.Add(-time.Hour) },
+	} {
+		var a account.Account
+		knowing(t, &a, "192.0.2.7", knownAt)
+		change(&a)
+		knowing(t, &a, "198.51.100.7", knownAt.Add(time.Minute))
+		switchOn(&a, knownAt.Add(time.Hour))
+		eff, at := policy.Effective{KnownDeviceDays: 14}, knownAt.Add(2*time.Hour)
+		if a.Knows(account.IMAP, netip.MustParseAddr("192.0.2.7"), eff, at) || !a.Knows(account.IMAP, netip.MustParseAddr("198.51.100.7"), eff, at) {
+			t.Errorf("%s: %+v", name, a.State.Known)
+		}
+	}
+}
+
+// MayKnow asks for one write a day, and for none once there is two-factor login.
+func TestE13_MayKnow(t *testing.T) {
+	var a account.Account
+	knowing(t, &a, "192.0.2.7", knownAt)
+	for after, want := range map[time.Duration]bool{0: false, 23 * time.Hour: false, -23 * time.Hour: false, 25 * time.Hour: true, -25 * time.Hour: true} {
+		d, _ := account.NewKnownDevice(account.IMAP, netip.MustParseAddr("192.0.2.99"), knownAt.Add(after))
+		if got := a.MayKnow(d); got != want {
+			t.Errorf("%v later: %v", after, got)
+		}
+	}
+	other, _ := account.NewKnownDevice(account.POP3, netip.MustParseAddr("192.0.2.7"), knownAt)
+	for name, c := range map[string]struct {
+		state account.State
+		want  bool
+	}{"off": {account.State{}, true}, "on": {account.State{Enrolled: true}, false}, "after a reset": {account.State{MustEnrol: true}, false}} {
+		b := account.Account{State: c.state}
+		if b.MayKnow(other) != c.want {
+			t.Errorf("%s: %v", name, !c.want)
+		}
+	}
+}
