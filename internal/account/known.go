@@ -114,10 +114,10 @@ func (a *Account) KnownFrom(next State, now time.Time) *Known {
 func (a *Account) KnownDevices(eff policy.Effective, now time.Time) ([]KnownDevice, time.Time) {
 	k, life := a.State.Known, time.Duration(eff.KnownDeviceDays)*24*time.Hour
 	switch {
-	case k == nil || k.Since.IsZero() || life <= 0 || eff.ServiceAccount,
+	case k == nil || eff.ServiceAccount,
 		a.Damage() != nil || a.Status == Disabled || !a.State.Enrolled || a.State.MustEnrol,
 		k.Epoch != a.Epoch(),
-		now.Before(k.Since) || !now.Before(k.Since.Add(life)):
+		now.Before(k.Since) || !now.Before(k.Since.Add(life)): // also with no life at all, or none begun
 		return nil, time.Time{}
 	}
 	list := slices.DeleteFunc(slices.Clone(k.Devices), func(d KnownDevice) bool {
