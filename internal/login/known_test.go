@@ -90,6 +90,9 @@ func TestE13_KnownDevices(t *testing.T) {
 	if n != 1 || !e.Until.Equal(w.clock().Add(14*day)) || len(w.account().State.Known.Devices) != 3 {
 		t.Errorf("%d events, %+v", n, e)
 	}
+	if end, ends := effect.EndingOf(e); !ends || !end.NotBefore.Equal(e.Until) || end.Credential != "" {
+		t.Errorf("connections that are open then: %+v", end)
+	}
 
 	w.pass(14*day - time.Second)
 	w.wantMain(account.IMAP, "192.0.2.7", login.KnownDevice)
