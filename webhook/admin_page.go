@@ -170,6 +170,7 @@ var adminErrors = []struct {
 	{account.ErrDamaged, http.StatusConflict, web.AccountDamaged},
 	{desk.ErrForbidden, http.StatusForbidden, web.NotAllowed},
 	{desk.ErrBusy, http.StatusConflict, web.Busy},
+	{desk.ErrReasonWrong, http.StatusUnprocessableEntity, web.ReasonWrong},
 	{desk.ErrInvalid, http.StatusUnprocessableEntity, web.NotAllowed},
 	{context.Canceled, http.StatusServiceUnavailable, web.Unavailable},
 }

@@ -231,6 +231,10 @@ func TestT4_AdministratorHandsATokenOut(t *testing.T) {
 	}
 	ask := boss.page(about("change", user, "action", "code", "kind", "totp", "id", view.TOTP[0].ID))
 	w.submit(boss.b, http.StatusUnprocessableEntity, ask, "admin/change", "reason", " ")
+	long := w.submit(boss.b, http.StatusUnprocessableEntity, ask, "admin/change", "reason", strings.Repeat("x", 201))
+	if !strings.Contains(long.Body, "200 characters or fewer") {
+		t.Errorf("a long reason:\n%s", long.Body)
+	}
 	shown := w.submit(boss.b, http.StatusOK, ask, "admin/change", "reason", "ticket 17")
 	if !strings.Contains(shown.Body, `id="value"`) {
 		t.Error("no code is shown")

@@ -188,7 +188,7 @@ func (p *Problem) field() string {
 		return FieldNetworks
 	case ExpiresWrong:
 		return FieldExpires
-	case ReasonEmpty:
+	case ReasonEmpty, ReasonWrong:
 		return FieldReason
 	case CountWrong:
 		return FieldCount

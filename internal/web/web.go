@@ -218,6 +218,7 @@ const (
 
 	// Of administrators.
 	ReasonEmpty    ProblemCode = "reason_empty"    // FieldReason
+	ReasonWrong    ProblemCode = "reason_wrong"    // FieldReason: too long, invisible characters, or a password
 	CountWrong     ProblemCode = "count_wrong"     // FieldCount
 	NoneSelected   ProblemCode = "none_selected"   //
 	SecretWrong    ProblemCode = "secret_wrong"    // FieldSecret

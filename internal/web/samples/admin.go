@@ -171,6 +171,7 @@ func adminChanges() []Sample {
 		{Name: "admin-done", Page: done},
 		{Name: "admin-done-plain", Page: plain},
 		{Name: "admin-reason", Page: changePage(with(web.ReasonEmpty), web.ActCode)},
+		{Name: "admin-reason-wrong", Page: changePage(with(web.ReasonWrong), web.ActCode)},
 	}
 	for _, a := range adminActions {
 		all = append(all, Sample{Name: "admin-change-" + string(a), Page: changePage(common(), a)})
