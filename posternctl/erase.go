@@ -62,11 +62,12 @@ func (c *ctl) exportUser(ctx context.Context, d *desk.Desk, args []string) error
 	s := &x.Account.State
 	all := summary(&o.Summary)
 	all["key"], all["entry"], all["class"] = x.Account.ID, x.Account.DN, x.Account.Class
-	all["records"] = exportedRecords(x.Records)
+	all["records"] = exportedRecords(x.Records, x.Bodies)
 	all["app_passwords"], _ = appPasswords(x.Apps, d.Now(), false)
 	all["backup_codes_left"], all["backup_codes_used"] = o.Backup.Left, o.Backup.Used
 	all["main_password_uses"], _ = ownMainUses(s.MainUses)
 	all["history"] = exportedHistory(s.Happenings())
+	all["state"] = desk.ExportFields(*s)
 	all["known_browsers"] = len(s.Browsers) / browserHash
 	if s.Known != nil {
 		all["known_devices"] = remembered(s.Known)
@@ -86,7 +87,7 @@ func (c *ctl) exportUser(ctx context.Context, d *desk.Desk, args []string) error
 // browserHash is the length of what is kept of a browser; see account.State.KnowBrowser.
 const browserHash = 4
 
-func exportedRecords(list []account.Record) []object {
+func exportedRecords(list []account.Record, bodies []map[string]any) []object {
 	all := []object{}
 	for i := range list {
 		r := &list[i]
@@ -94,6 +95,8 @@ func exportedRecords(list []account.Record) []object {
 		o.addTime("created", r.Created)
 		o.addTime("expires", r.Expires)
 		o.addTime("ended", r.Ended)
+		o.addTime("stopped", r.Stopped)
+		o["details"] = bodies[i]
 		o.addUse(r.Used)
 		if r.Used.Agent != "" {
 			o["agent"] = printable(r.Used.Agent)

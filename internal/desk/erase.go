@@ -99,6 +99,7 @@ func mayErase(a *account.Account, reason string) error {
 type Exported struct {
 	Account *account.Account
 	Records []account.Record // of all kinds but State, over or not; without Body and Stored
+	Bodies  []map[string]any // what is kept besides, of each of Records: see ExportFields
 	Apps    []AppPassword
 	// Unreadable is what could not be read, and is left out; nil: nothing.
 	Unreadable error
@@ -117,6 +118,9 @@ func (d *Desk) Export(ctx context.Context, who Actor, user string) (Exported, er
 		list, err := a.Records(k)
 		errs = append(errs, err)
 		for _, r := range list {
+			body, err := bodyOf(&r)
+			errs = append(errs, err)
+			x.Bodies = append(x.Bodies, ExportFields(body))
 			r.Body, r.Stored = nil, nil
 			x.Records = append(x.Records, r)
 		}
