@@ -95,7 +95,7 @@ func (c *ctl) swept(done *desk.Swept, dryRun bool, files int) error {
 		return nil
 	}
 	return c.print(object{"dry_run": dryRun, "accounts": done.Accounts, "changed": done.Changed, "unreadable": done.Unreadable, "busy": done.Busy,
-		"happenings": done.Happenings, "main_password_uses": done.MainUses, "addresses": done.Uses, "browsers": done.Browsers,
+		"happenings": done.Happenings, "main_password_uses": done.MainUses, "addresses": done.Uses, "browsers": done.Browsers, "known_devices": done.Known,
 		"bypasses": done.Bypasses, "enrolment_tokens": done.Tokens, "removed": ended(done.Removed), "files": files,
 		"app_passwords_stopped": done.Stopped, "sessions_ending": done.Endings, "deferred": done.Deferred})
 }

@@ -10,6 +10,7 @@ type Forgotten struct {
 	Happenings int // of the history
 	MainUses   int // tries with the main password
 	Browsers   int // hashes of known browsers
+	Known      int // networks of known devices
 	Bypasses   int // with their reasons
 	Tokens     int // enrolment tokens that nobody used
 	Uses       int // address and program of a last use
@@ -20,13 +21,14 @@ func (f *Forgotten) Add(more Forgotten) {
 	f.Happenings += more.Happenings
 	f.MainUses += more.MainUses
 	f.Browsers += more.Browsers
+	f.Known += more.Known
 	f.Bypasses += more.Bypasses
 	f.Tokens += more.Tokens
 	f.Uses += more.Uses
 }
 
 // Forget deletes what State remembers of before a time, and nothing that a decision
-// depends on. Of browsers no time is known: they go when nothing else is remembered, for
+// depends on, but for known devices that were not used since. Of browsers no time is known: they go when nothing else is remembered, for
 // every sign-in stands in the history.
 func (s *State) Forget(before time.Time) Forgotten {
 	f := s.forgetHappenings(before)
@@ -41,6 +43,7 @@ func (s *State) Forget(before time.Time) Forgotten {
 		f.Browsers = len(s.Browsers) / browserHash
 		s.Browsers = nil
 	}
+	f.Known = s.forgetKnown(before)
 	if s.Bypass != nil && s.Bypass.Until.Before(before) {
 		f.Bypasses, s.Bypass = 1, nil
 	}
@@ -48,6 +51,22 @@ func (s *State) Forget(before time.Time) Forgotten {
 		f.Tokens, s.EnrolHash, s.EnrolUntil = 1, nil, time.Time{}
 	}
 	return f
+}
+
+func (s *State) forgetKnown(before time.Time) int {
+	if s.Known == nil {
+		return 0
+	}
+	k := *s.Known // State.Clone shares it
+	k.Devices = slices.DeleteFunc(slices.Clone(k.Devices), func(d KnownDevice) bool { return d.At().Before(before) })
+	gone := len(s.Known.Devices) - len(k.Devices)
+	switch {
+	case len(k.Devices) == 0:
+		s.Known = nil
+	case gone > 0:
+		s.Known = &k
+	}
+	return gone
 }
 
 // forgetHappenings leaves a history alone that cannot be read: a newer Postern may have

@@ -53,7 +53,7 @@ func (s *Swept) String() string {
 		what string
 	}{
 		{s.Changed, "accounts changed"}, {s.Happenings, "happenings"}, {s.MainUses, "uses of main passwords"}, {s.Forgotten.Uses, "addresses of last uses"},
-		{s.Browsers, "browsers"}, {s.Bypasses, "bypasses"}, {s.Tokens, "enrolment tokens"}, {s.Removed.total(), "records that were over"},
+		{s.Browsers, "browsers"}, {s.Known, "known devices"}, {s.Bypasses, "bypasses"}, {s.Tokens, "enrolment tokens"}, {s.Removed.total(), "records that were over"},
 		{s.Stopped, "app passwords that have expired"}, {s.Endings, "accounts whose live sessions end"},
 	} {
 		if p.n > 0 {

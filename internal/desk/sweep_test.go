@@ -106,6 +106,10 @@ func remembered(t *testing.T) (h *scene, oldApp, youngApp string) {
 		}
 		s.MainUses = []account.MainUse{{Use: old, Count: 1}, {Use: young, Count: 2}}
 		s.KnowBrowser([4]byte{1})
+		s.Known = &account.Known{Devices: []account.KnownDevice{
+			{Service: account.IMAP, Network: netip.MustParsePrefix("203.0.113.0/24"), Unix: long.Unix()},
+			{Service: account.IMAP, Network: netip.MustParsePrefix("198.51.100.0/24"), Unix: h.now.Unix()},
+		}}
 		s.Bypass = &account.Bypass{From: long, Until: long.Add(time.Hour), Reason: "lost", By: "somebody"}
 		s.EnrolHash, s.EnrolUntil = []byte("hash"), long
 		s.Failures, s.GraceStart = map[account.Kind]uint{account.KindTOTP: 3}, long
@@ -118,7 +122,7 @@ func remembered(t *testing.T) (h *scene, oldApp, youngApp string) {
 func TestA20_Retention(t *testing.T) {
 	h, oldApp, youngApp := remembered(t)
 	before, state := h.kept(), h.account().State
-	want := account.Forgotten{Happenings: 1, MainUses: 1, Bypasses: 1, Tokens: 1, Uses: 3}
+	want := account.Forgotten{Happenings: 1, MainUses: 1, Known: 1, Bypasses: 1, Tokens: 1, Uses: 3}
 	if got := h.sweep(Sweep{Keep: retention, DryRun: true}); got.Forgotten != want || got.Changed != 1 {
 		t.Errorf("dry run: %+v", got)
 	}
@@ -147,6 +151,7 @@ func TestA20_Retention(t *testing.T) {
 		}
 	}
 	state.MainUses, state.Bypass, state.EnrolHash, state.EnrolUntil = state.MainUses[1:], nil, nil, time.Time{}
+	state.Known = &account.Known{Devices: state.Known.Devices[1:]}
 	state.History = after.State.History
 	if list := after.State.Happenings(); len(list) != 1 || !list[0].At().Equal(h.now) {
 		t.Errorf("history: %+v", list)
