@@ -29,7 +29,7 @@ func TestTOMLInDocuments(t *testing.T) {
 			b.text = before.text + b.text // goes on in the same table
 		}
 		before = b
-		if m := regexp.MustCompile("`/etc/postern/(\\w+)\\.toml`").FindStringSubmatch(b.before); m != nil && m[1] != "postern" {
+		if m := regexp.MustCompile("`/etc/postern(?:-plugins)?/(\\w+)\\.toml`").FindStringSubmatch(b.before); m != nil && m[1] != "postern" {
 			pluginKnows(t, b)
 			continue
 		}
