@@ -72,6 +72,9 @@ func (c *ctl) verifyBackup(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	if file != "" && len(known) == 0 {
+		return errors.New("there are no check values of keys in this dump: it is empty or cut off, or the entries of directory.postern_base are not in it")
+	}
 	ring, err := cfg.OpenRing(account.RoleDoor, account.RoleFactor)
 	if err != nil {
 		return err

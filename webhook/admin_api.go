@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"postern/internal/account"
@@ -185,6 +186,9 @@ func (s *server) panelProblem(err error) *problem {
 
 func (s *server) adminAccounts(c *panelCall) (reply200, error) {
 	q := desk.Query{Domain: c.fields["domain"], Text: c.fields["text"], TwoFactor: c.fields["two_factor"]}
+	if words := desk.TwoFactorWords(); q.TwoFactor != "" && !slices.Contains(words, q.TwoFactor) {
+		return nil, bad("two_factor: none of %s", strings.Join(words, ", "))
+	}
 	for name, n := range map[string]*int{"offset": &q.Offset, "limit": &q.Limit} {
 		if c.fields[name] == "" {
 			continue

@@ -66,6 +66,7 @@ func TestE6_HostingPanel(t *testing.T) {
 		}
 		return all
 	}
+	w.panel(keyOfA, 400, "accounts", map[string]string{"domain": "example.test", "two_factor": "onn"})
 	list := w.panel(keyOfA, 200, "accounts", map[string]string{"domain": "example.test", "two_factor": "on"})
 	if list["found"] != 1.0 || !strings.Contains(string(mustJSON(t, list)), user) {
 		t.Errorf("%v", list)

@@ -44,6 +44,11 @@ const (
 	TwoFactorUnreadable = "unreadable" // damaged: treated as on
 )
 
+// TwoFactorWords are those of a Query.
+func TwoFactorWords() []string {
+	return []string{TwoFactorOff, TwoFactorOn, TwoFactorMustEnrol, TwoFactorRequired, TwoFactorGrace, TwoFactorUnreadable}
+}
+
 // Show reads one account from the write server.
 func (d *Desk) Show(ctx context.Context, user string) (Summary, error) {
 	a, err := d.read(ctx, user)

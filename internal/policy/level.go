@@ -47,7 +47,8 @@ func NewLevel(kind Kind, name string) (Level, error) {
 		return l, nil
 	case LevelDomain:
 		l.Name = DomainName(name)
-		if l.Name == "" || len(l.Name) > maxLevelName || strings.ContainsAny(l.Name, "@ ,*/\\\"") || !ascii(l.Name) {
+		if l.Name == "" || len(l.Name) > maxLevelName || strings.ContainsAny(l.Name, "@ ,*/\\\"") || !ascii(l.Name) ||
+			slices.Contains(strings.Split(l.Name, "."), "") {
 			return l, fmt.Errorf("%.80q is not a domain", name)
 		}
 	case LevelClass:

@@ -84,3 +84,12 @@ func TestSiteCheck(t *testing.T) {
 		t.Error(problems)
 	}
 }
+
+// What is no domain is no level: nobody would ever be found in it.
+func TestA1_NamesOfLevels(t *testing.T) {
+	for _, name := range []string{"", ".", "example..test", ".example.test", "alice@example.test", "a b", strings.Repeat("x", 254)} {
+		if l, err := policy.NewLevel(policy.LevelDomain, name); err == nil {
+			t.Errorf("%q is the domain %q", name, l.Name)
+		}
+	}
+}
