@@ -67,7 +67,7 @@ func (s *SOGo) start(ctx context.Context, o SOGoOptions) error {
 	if err := s.own(ctx); err != nil {
 		return err
 	}
-	cmd := exec.Command("unshare", "--mount", "/bin/sh", "-euc", sogoNamespace, "sogo", s.Root, s.Dir, filepath.Join(s.inside(), "run"))
+	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-euc", sogoNamespace, "sogo", s.Root, s.Dir, filepath.Join(s.inside(), "run"))
 	if s.proc, err = startProcess("sogo", cmd); err != nil {
 		return err
 	}
@@ -123,8 +123,9 @@ func (s *SOGo) Stop() {
 }
 
 // sogoNamespace gives SOGo, which takes its configuration from nowhere else, an
-// /etc/sogo of its own, and the /proc that it wants. Both are gone with the process.
-const sogoNamespace = `mount --bind /proc "$1/proc"
+// /etc/sogo of its own, and the /proc that it wants. Both are gone with the process, and
+// so are its workers, which without it would run in circles.
+const sogoNamespace = `mount -t proc proc "$1/proc"
 mount --bind "$2/etc" "$1/etc/sogo"
 exec chroot --userspec=sogo:sogo "$1" /bin/sh -eu "$3"`
 
