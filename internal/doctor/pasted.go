@@ -2,8 +2,11 @@ package doctor
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"postern/internal/secretfile"
@@ -25,8 +28,37 @@ func (e *examination) pastedSecrets() {
 		return
 	}
 	dir := e.inRoot(filepath.Dir(e.dovecot.file))
+	files, err := e.configFiles(dir)
 	fine, found := true, 0
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	for _, f := range files {
+		if slices.ContainsFunc(secrets, func(s []byte) bool { return bytes.Contains(f.text, s) }) {
+			found++
+			fine = e.keptFrom("dovecot-secrets", f.path, "dovecot", e.dovecot.get("default_internal_user", "dovecot")) && fine
+		}
+	}
+	switch {
+	case err != nil:
+		e.unchecked("dovecot-secrets", dir, err.Error())
+	case found == 0:
+		e.unchecked("dovecot-secrets", dir, "none of the files there, or included there, holds them, so they are elsewhere: that file should be root's, mode 0600")
+	case fine:
+		e.ok("dovecot-secrets", dir, "the secrets in Dovecot's configuration are root's and Dovecot's alone")
+	}
+}
+
+type configFile struct {
+	path string
+	text []byte
+}
+
+// included is a line of Dovecot's configuration that names other files by their whole path.
+var included = regexp.MustCompile(`(?m)^[ \t]*!include(?:_try)?[ \t]+(/\S+)`)
+
+// configFiles are the files below a directory, whether Dovecot reads them or not, and those
+// outside it that one of them includes. Files of the second kind include no more here.
+func (e *examination) configFiles(dir string) ([]configFile, error) {
+	var files []configFile
+	add := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -34,26 +66,22 @@ func (e *examination) pastedSecrets() {
 			return err
 		}
 		text, err := readFile(path)
-		if err != nil {
-			return err
-		}
-		for _, s := range secrets {
-			if bytes.Contains([]byte(text), s) {
-				found++
-				fine = e.keptFrom("dovecot-secrets", path, "dovecot", e.dovecot.get("default_internal_user", "dovecot")) && fine
-				break
+		files = append(files, configFile{path, []byte(text)})
+		return err
+	}
+	err := filepath.WalkDir(dir, add)
+	for _, f := range slices.Clone(files) {
+		for _, m := range included.FindAllSubmatch(f.text, -1) {
+			matches, globErr := filepath.Glob(e.inRoot(string(m[1])))
+			err = errors.Join(err, globErr)
+			for _, path := range matches {
+				if !strings.HasPrefix(path, dir+"/") {
+					err = errors.Join(err, filepath.WalkDir(path, add))
+				}
 			}
 		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		e.unchecked("dovecot-secrets", dir, err.Error())
-	case found == 0:
-		e.unchecked("dovecot-secrets", dir, "none of the files there holds them, so they are elsewhere: that file should be root's, mode 0600")
-	case fine:
-		e.ok("dovecot-secrets", dir, "the secrets in Dovecot's configuration are root's and Dovecot's alone")
 	}
+	return files, err
 }
 
 // pasted are those of Postern's secrets that Dovecot's configuration repeats.
