@@ -228,6 +228,7 @@ func TestE13_KnownDevicesEndWithThePassword(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := knowing(t)
+			var err error
 			if w.store, err = ldapstore.Open(ldapstore.Config{
 				ReadURIs: []string{directory.URI()}, BindDN: mailtest.ServiceDN, BindPassword: account.SecretString(mailtest.Password),
 				Base: mailtest.Base, UserFilter: "(mail=%u)", PosternBase: mailtest.PosternBase, Timeout: 5 * time.Second, PasswordChanged: "pwdChangedTime",
