@@ -20,18 +20,16 @@ const withheld = ""
 var exportNames = map[reflect.Type]map[string]string{
 	reflect.TypeFor[account.State](): {
 		"Enrolled": "enrolled", "MustEnrol": "must_enrol", "Generation": "generation", "Epoch": "epoch", "Failures": "failures",
-		"FailedAt": "failed_at", "GraceStart": "grace_start", "EnrolUntil": "token_expires", "PasswordSeen": "password_seen", "Access": "access", "Known": "known_devices",
+		"FailedAt": "failed_at", "GraceStart": "grace_start", "EnrolUntil": "token_expires", "PasswordSeen": "password_seen", "Access": "access",
 		"EnrolHash": withheld, "Handle": withheld,
-		"Members":  withheld,                      // the records, which are exported
-		"MainUses": withheld, "History": withheld, // as main_password_uses and history
+		"Members":  withheld,                                         // the records, which are exported
+		"MainUses": withheld, "History": withheld, "Known": withheld, // as main_password_uses, history and known_devices
 		"Browsers": withheld, "Bypass": withheld, // as known_browsers (their number) and bypass
 	},
-	reflect.TypeFor[account.Known]():       {"Epoch": "epoch", "Since": "since", "Devices": "devices"},
-	reflect.TypeFor[account.KnownDevice](): {"Service": "service", "Network": "network", "Unix": "unix"},
-	reflect.TypeFor[factor.TOTP]():         {"Secret": withheld, "Algorithm": "algorithm", "Digits": "digits", "Period": "period", "Last": "last_step"},
-	reflect.TypeFor[factor.BackupCodes]():  {"Salt": withheld, "Left": withheld, "Used": withheld, "Memory": "argon2_memory", "Passes": "argon2_passes"},
-	reflect.TypeFor[factor.Plugin]():       {"Name": "plugin", "Body": withheld, "Spent": withheld},
-	reflect.TypeFor[factor.AppPassword]():  {"Verifier": withheld, "Services": "services", "Networks": "networks", "Fetched": "profile_fetched"},
+	reflect.TypeFor[factor.TOTP]():        {"Secret": withheld, "Algorithm": "algorithm", "Digits": "digits", "Period": "period", "Last": "last_step"},
+	reflect.TypeFor[factor.BackupCodes](): {"Salt": withheld, "Left": withheld, "Used": withheld, "Memory": "argon2_memory", "Passes": "argon2_passes"},
+	reflect.TypeFor[factor.Plugin]():      {"Name": "plugin", "Body": withheld, "Spent": withheld},
+	reflect.TypeFor[factor.AppPassword](): {"Verifier": withheld, "Services": "services", "Networks": "networks", "Fetched": "profile_fetched"},
 	reflect.TypeFor[factor.Passkey](): {
 		"Credential": "credential", "PublicKey": withheld, "SignCount": "sign_count", "Flags": "flags", "Transports": "transports", "AAGUID": "aaguid",
 		"RPID": "rp_id", "UVInitialized": "uv_initialized", "Roaming": "roaming", "Passwordless": "passwordless", "Spent": withheld,
@@ -61,14 +59,6 @@ func exported(v any) any {
 		return hex.EncodeToString(v)
 	case time.Time:
 		return v.UTC().Format(time.RFC3339)
-	case *account.Known:
-		return ExportFields(*v)
-	case []account.KnownDevice:
-		list := make([]map[string]any, 0, len(v))
-		for _, d := range v {
-			list = append(list, ExportFields(d))
-		}
-		return list
 	case map[account.Kind]uint:
 		return byWord(v)
 	case map[account.Kind]time.Time:
